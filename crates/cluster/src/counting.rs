@@ -1,0 +1,80 @@
+//! The inner loop of a histogram: values to bin counts, one share of a slab for each thread.
+//!
+//! Bin numbers are computed a block at a time into a buffer on the stack, which vectorises; only then are they
+//! scattered into the thread's own table. Tables hold integers, so adding them up gives the same for any number of threads.
+
+use rayon::prelude::*;
+use rayon::slice::Chunks;
+
+/// Values turned into bin numbers at a time; small enough for the stack, large enough to vectorise.
+const BLOCK: usize = 512;
+
+/// Up to this many bins, four interleaved tables keep runs of equal values from waiting for each other's store.
+const SMALL: usize = 4096;
+
+/// One share of `values` for each thread of the current rayon pool, none so small that its table costs more than it.
+pub(crate) fn shares(values: &[f32]) -> Chunks<'_, f32> {
+    values.par_chunks(values.len().div_ceil(rayon::current_num_threads()).clamp(1 << 16, 1 << 30))
+}
+
+/// Where the bins lie.
+pub(crate) struct Bins {
+    /// Lower edge of the first.
+    pub(crate) edge: f64,
+    /// Upper edge of the last.
+    pub(crate) upper: f64,
+    /// Width of each.
+    pub(crate) width: f64,
+    /// How many.
+    pub(crate) len: usize,
+}
+
+/// What one thread counted.
+pub(crate) struct Partial {
+    pub(crate) counts: Vec<u64>,
+    pub(crate) clamped: u64,
+    pub(crate) non_finite: u64,
+}
+
+impl Bins {
+    /// Counts one thread's share, fewer than 2³² values.
+    pub(crate) fn count(&self, values: &[f32]) -> Partial {
+        let bins = self.len;
+        let stride = bins + 1; // the extra bin holds the non-finite
+        let lanes = if bins <= SMALL { 4 } else { 1 };
+        let (edge, upper, scale) = (self.edge, self.upper, 1.0 / self.width);
+        let last = (bins - 1) as f64;
+        let mut tables = vec![0_u32; stride * lanes];
+        let mut at = [0_u32; BLOCK];
+        let mut clamped = 0_u64;
+        for block in values.chunks(BLOCK) {
+            let mut outside = 0_u32;
+            for (bin, &v) in at.iter_mut().zip(block) {
+                let x = f64::from(v);
+                let nearest = ((x - edge) * scale).clamp(0.0, last) as i32 as u32;
+                let finite = v.abs() < f32::INFINITY;
+                outside += u32::from(finite && !(edge..=upper).contains(&x));
+                *bin = if finite { nearest } else { bins as u32 };
+            }
+            clamped += u64::from(outside);
+            let at = &at[..block.len()];
+            if lanes == 4 {
+                for (i, &bin) in at.iter().enumerate() {
+                    tables[(i & 3) * stride + bin as usize] += 1;
+                }
+            } else {
+                for &bin in at {
+                    tables[bin as usize] += 1;
+                }
+            }
+        }
+        let mut counts = vec![0_u64; stride];
+        for table in tables.chunks_exact(stride) {
+            for (sum, &count) in counts.iter_mut().zip(table) {
+                *sum += u64::from(count);
+            }
+        }
+        let non_finite = counts.pop().unwrap_or(0);
+        Partial { counts, clamped, non_finite }
+    }
+}

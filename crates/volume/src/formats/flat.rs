@@ -1,0 +1,162 @@
+//! Voxels that lie in a file one after another: raw files, `.npy`, and `ImageJ`'s big stacks.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::convert::decode;
+use super::source::Source;
+use crate::error::{Error, Result};
+use crate::region::{Region, Shape};
+use crate::volume::VoxelType;
+
+/// Bytes read in one go: large enough for disk speed, small beside any slab.
+const BLOCK: usize = 1 << 20;
+
+/// Which axis runs fastest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// `x` fastest: the order of C and numpy.
+    C,
+    /// `z` fastest: the order of Fortran.
+    Fortran,
+}
+
+/// A run of voxels within a file.
+#[derive(Debug)]
+pub(crate) struct Flat {
+    pub(crate) source: Source,
+    pub(crate) offset: u64,
+    pub(crate) shape: Shape,
+    pub(crate) voxel_type: VoxelType,
+    pub(crate) big_endian: bool,
+    pub(crate) order: Order,
+}
+
+impl Flat {
+    /// Checks that the file is long enough for the shape; returns the bytes that follow.
+    pub(crate) fn check_length(&self) -> Result<u64> {
+        let path = self.source.path();
+        let end = self
+            .shape
+            .checked_bytes(self.voxel_type.bytes())
+            .and_then(|bytes| bytes.checked_add(self.offset))
+            .ok_or_else(|| Error::damaged(path, format!("a shape of {} cannot be counted", self.shape)))?;
+        self.source.len().checked_sub(end).ok_or_else(|| {
+            Error::damaged(
+                path,
+                format!(
+                    "the file has {} bytes; {} voxels of {} from byte {} on need {end}",
+                    self.source.len(),
+                    self.shape,
+                    self.voxel_type,
+                    self.offset
+                ),
+            )
+        })
+    }
+
+    /// See [`crate::VolumeReader::read`].
+    pub(crate) fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
+        at.check_read(self.shape, into.len())?;
+        if into.is_empty() {
+            return Ok(());
+        }
+        match self.order {
+            Order::C => self.read_c(at, into),
+            Order::Fortran => self.read_fortran(at, into),
+        }
+    }
+
+    fn read_c(&self, at: &Region, into: &mut [f32]) -> Result<()> {
+        let [_, height, width] = at.size;
+        into.par_chunks_mut(height * width).zip(at.range(0).into_par_iter()).try_for_each(|(slice, z)| {
+            let row = z as u64 * self.shape.y as u64;
+            let plane = Plane {
+                source: &self.source,
+                offset: self.offset + row * self.row_bytes(),
+                width: self.shape.x,
+                voxel_type: self.voxel_type,
+                big_endian: self.big_endian,
+            };
+            plane.read(at.range(1), at.range(2), slice)
+        })
+    }
+
+    fn row_bytes(&self) -> u64 {
+        (self.shape.x * self.voxel_type.bytes()) as u64
+    }
+
+    /// A column `x` of the file is a plane `[y, z]` with z fastest: it is read as such and turned.
+    /// A thin slab thus reads the whole file, which the caller has been told in the notes.
+    fn read_fortran(&self, at: &Region, into: &mut [f32]) -> Result<()> {
+        let [depth, height, width] = at.size;
+        let mut column = vec![0.0; height * depth];
+        for x in at.range(2) {
+            let row = x as u64 * self.shape.y as u64;
+            let plane = Plane {
+                source: &self.source,
+                offset: self.offset + row * (self.shape.z * self.voxel_type.bytes()) as u64,
+                width: self.shape.z,
+                voxel_type: self.voxel_type,
+                big_endian: self.big_endian,
+            };
+            plane.read(at.range(1), at.range(0), &mut column)?;
+            for z in 0..depth {
+                for y in 0..height {
+                    into[(z * height + y) * width + x - at.start[2]] = column[y * depth + z];
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Rows of voxels one after another in a file.
+#[derive(Debug)]
+pub(crate) struct Plane<'a> {
+    pub(crate) source: &'a Source,
+    /// Where row 0 starts.
+    pub(crate) offset: u64,
+    /// Voxels in a row of the file.
+    pub(crate) width: usize,
+    pub(crate) voxel_type: VoxelType,
+    pub(crate) big_endian: bool,
+}
+
+impl Plane<'_> {
+    /// Reads a window of the plane; `into` has `rows × cols` values.
+    pub(crate) fn read(&self, rows: Range<usize>, cols: Range<usize>, into: &mut [f32]) -> Result<()> {
+        let voxel = self.voxel_type.bytes();
+        let row_bytes = self.width * voxel;
+        let (skip, wanted) = (cols.start * voxel, cols.len() * voxel);
+        if wanted == 0 {
+            return Ok(());
+        }
+        // Whole rows in blocks are faster than one call a row, unless most would be thrown away.
+        let whole_rows = wanted * 8 >= row_bytes;
+        let at_once = if whole_rows { (BLOCK / row_bytes).max(1) } else { 1 };
+        let mut bytes = vec![0; if whole_rows { at_once.min(rows.len()) * row_bytes } else { wanted }];
+        let mut into = into.chunks_mut(at_once * cols.len());
+        for first in rows.clone().step_by(at_once) {
+            let count = at_once.min(rows.end - first);
+            let Some(into) = into.next() else { break };
+            let start = self.offset + first as u64 * row_bytes as u64;
+            if !whole_rows {
+                self.source.read_at(start + skip as u64, &mut bytes)?;
+                decode(&bytes, self.voxel_type, self.big_endian, into);
+                continue;
+            }
+            let block = &mut bytes[..count * row_bytes];
+            self.source.read_at(start, block)?;
+            if wanted == row_bytes {
+                decode(block, self.voxel_type, self.big_endian, into);
+                continue;
+            }
+            for (row, into) in block.chunks_exact(row_bytes).zip(into.chunks_mut(cols.len())) {
+                decode(&row[skip..skip + wanted], self.voxel_type, self.big_endian, into);
+            }
+        }
+        Ok(())
+    }
+}

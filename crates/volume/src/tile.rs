@@ -1,0 +1,133 @@
+//! Overlapping tiles over a slice, and weights that blend what is computed on each.
+//!
+//! All tiles have one size, the last of a row or column being shifted inwards; a slice smaller
+//! than a tile is one tile of the slice's size. Weights fall off smoothly towards a tile's edge
+//! but stay positive, so that dividing the sum of weighted values by the sum of weights is well
+//! defined everywhere and equal values blend to themselves.
+
+use std::f32::consts::PI;
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+
+/// A tile's window `[y, x]` of the slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tile {
+    /// Rows.
+    pub y: Range<usize>,
+    /// Columns.
+    pub x: Range<usize>,
+}
+
+/// A grid of tiles over slices of one size.
+#[derive(Debug, Clone)]
+pub struct Tiles {
+    starts: [Vec<usize>; 2],
+    size: [usize; 2],
+    slice: [usize; 2],
+    ramps: [Vec<f32>; 2],
+}
+
+impl Tiles {
+    /// Square tiles of edge `tile` that overlap by at least `overlap`, over slices `[y, x]`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TileOverlap`] if the overlap is not below the tile's edge.
+    pub fn new(slice: [usize; 2], tile: usize, overlap: usize) -> Result<Self> {
+        if overlap >= tile {
+            return Err(Error::TileOverlap { tile, overlap });
+        }
+        let size = slice.map(|len| len.min(tile));
+        Ok(Self {
+            starts: slice.map(|len| starts(len, tile, tile - overlap)),
+            size,
+            slice,
+            ramps: size.map(|len| ramp(len, overlap)),
+        })
+    }
+
+    /// The size `[y, x]` all tiles have.
+    pub fn size(&self) -> [usize; 2] {
+        self.size
+    }
+
+    /// How many tiles there are.
+    pub fn len(&self) -> usize {
+        self.starts[0].len() * self.starts[1].len()
+    }
+
+    /// Whether there are none: the slice has no voxels.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The tiles, row by row.
+    pub fn iter(&self) -> impl Iterator<Item = Tile> + '_ {
+        let [height, width] = self.size;
+        self.starts[0].iter().flat_map(move |&y| {
+            self.starts[1].iter().map(move |&x| Tile { y: y..y + height, x: x..x + width })
+        })
+    }
+
+    /// The weights of a tile's voxels, `[y, x]`: the product of a ramp along each axis, all
+    /// positive. The same for every tile.
+    pub fn weights(&self) -> Vec<f32> {
+        let [along_y, along_x] = &self.ramps;
+        along_y.iter().flat_map(|y| along_x.iter().map(move |x| y * x)).collect()
+    }
+
+    /// The weights `[y, x]` of tile `index`, divided by the sum of all tiles' weights: over all
+    /// tiles they sum to one at every voxel.
+    pub fn normalised_weights(&self, index: usize) -> Vec<f32> {
+        let columns = self.starts[1].len();
+        if columns == 0 {
+            return Vec::new();
+        }
+        let (row, column) = (index / columns, index % columns);
+        let (Some(&y), Some(&x)) = (self.starts[0].get(row), self.starts[1].get(column)) else {
+            return Vec::new();
+        };
+        // The sum over a grid of products is the product of the sums along each axis.
+        let along = |axis: usize, start: usize| -> Vec<f32> {
+            let sums = self.sums(axis);
+            let ramp = &self.ramps[axis];
+            ramp.iter().zip(&sums[start..]).map(|(w, sum)| w / sum).collect()
+        };
+        let (along_y, along_x) = (along(0, y), along(1, x));
+        along_y.iter().flat_map(|y| along_x.iter().map(move |x| y * x)).collect()
+    }
+
+    fn sums(&self, axis: usize) -> Vec<f32> {
+        let mut sums = vec![0.0; self.slice[axis]];
+        for &start in &self.starts[axis] {
+            for (sum, weight) in sums[start..].iter_mut().zip(&self.ramps[axis]) {
+                *sum += weight;
+            }
+        }
+        sums
+    }
+}
+
+/// Where tiles start along an axis.
+fn starts(len: usize, tile: usize, step: usize) -> Vec<usize> {
+    if len == 0 {
+        return Vec::new();
+    }
+    let last = len.saturating_sub(tile);
+    let mut starts: Vec<usize> = (0..last).step_by(step).collect();
+    starts.push(last);
+    starts
+}
+
+/// One inside; within `overlap` of an end it falls as a raised cosine. Sampled at voxel centres,
+/// it never reaches zero.
+fn ramp(len: usize, overlap: usize) -> Vec<f32> {
+    (0..len)
+        .map(|i| {
+            let inwards = (i.min(len - 1 - i) as f32 + 0.5) / overlap.max(1) as f32;
+            if inwards < 1.0 { 0.5 - 0.5 * (PI * inwards).cos() } else { 1.0 }
+        })
+        .map(|weight| weight.max(1e-4))
+        .collect()
+}

@@ -1,0 +1,119 @@
+//! OME-Zarr: the metadata viewers look for, and the pyramid.
+#![expect(clippy::float_cmp, reason = "the voxels are small integers")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{entries, open_plain, read_all, values, write};
+use serde_json::{Value, json};
+use tomosieve_volume::{Error, LabelTable, OutputKind, OutputMeta, Shape, VoxelType};
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn labels() -> OutputMeta {
+    OutputMeta {
+        voxel_size: Some([2.0, 0.5, 0.5]),
+        unit: Some("µm".into()),
+        labels: Some(LabelTable {
+            colours: vec![[0, 0, 0, 0], [255, 0, 0, 255]],
+            names: vec!["air".into(), "quartz".into()],
+        }),
+        ..OutputMeta::default()
+    }
+}
+
+#[test]
+fn labels_say_what_viewers_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("labels.ome.zarr");
+    let shape = Shape::new(3, 300, 20);
+    write(OutputKind::OmeZarr, &path, shape, VoxelType::U8, &labels(), &values(shape), 3).unwrap();
+    assert_eq!(entries(&path), [".zattrs", ".zgroup", "0", "1"]);
+    assert_eq!(json(&path.join(".zgroup")), json!({ "zarr_format": 2 }));
+    let attributes = json(&path.join(".zattrs"));
+    let image = &attributes["multiscales"][0];
+    assert_eq!(image["version"], "0.4");
+    assert_eq!(image["name"], "labels");
+    assert_eq!(image["axes"][0], json!({ "name": "z", "type": "space", "unit": "micrometer" }));
+    let coarse = &image["datasets"][1];
+    assert_eq!(coarse["path"], "1");
+    let transforms = &coarse["coordinateTransformations"];
+    assert_eq!(transforms[0], json!({ "type": "scale", "scale": [2.0, 1.0, 0.5] }));
+    assert_eq!(transforms[1], json!({ "type": "translation", "translation": [0.0, 0.25, 0.0] }));
+    let label = &attributes["image-label"];
+    assert_eq!(label["colors"][1], json!({ "label-value": 1, "rgba": [255, 0, 0, 255] }));
+    assert_eq!(label["properties"][0], json!({ "label-value": 0, "class name": "air" }));
+    let array = json(&path.join("0/.zarray"));
+    assert_eq!(array["dimension_separator"], "/");
+    assert_eq!(array["chunks"], json!([3, 128, 20]));
+    assert_eq!(entries(&path.join("0")), [".zarray", "0"]);
+}
+
+#[test]
+fn an_empty_table_leaves_out_empty_lists() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("l.zarr");
+    let shape = Shape::new(1, 2, 2);
+    let meta = OutputMeta { labels: Some(LabelTable::default()), ..OutputMeta::default() };
+    write(OutputKind::OmeZarr, &path, shape, VoxelType::U8, &meta, &values(shape), 1).unwrap();
+    assert_eq!(json(&path.join(".zattrs"))["image-label"], json!({ "version": "0.4" }));
+}
+
+/// Each coarser voxel agrees with a plain count or mean over the finer level.
+#[test]
+fn pyramids_are_voted_or_averaged() {
+    let shape = Shape::new(66, 300, 261);
+    let all: Vec<f32> = values(shape).into_iter().map(|v| (v % 7.0).trunc()).collect();
+    for meta in [labels(), OutputMeta::default()] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.zarr");
+        write(OutputKind::OmeZarr, &path, shape, VoxelType::U8, &meta, &all, 7).unwrap();
+        assert!(read_all(&*open_plain(&path).unwrap()) == all);
+        let level = open_plain(&path.join("1")).unwrap();
+        assert_eq!(level.shape(), Shape::new(66, 150, 131));
+        for (i, found) in read_all(&*level).into_iter().enumerate() {
+            let (z, y, x) = (i / (150 * 131), i / 131 % 150, i % 131);
+            let mut cell = Vec::new();
+            for y in 2 * y..(2 * y + 2).min(300) {
+                for x in 2 * x..(2 * x + 2).min(261) {
+                    cell.push(all[(z * 300 + y) * 261 + x]);
+                }
+            }
+            let expected = if meta.labels.is_some() {
+                let votes = |v: f32| cell.iter().filter(|&&c| c == v).count();
+                (0..7).map(|v| v as f32).rev().max_by_key(|&v| votes(v)).unwrap()
+            } else {
+                (cell.iter().sum::<f32>() / cell.len() as f32 + 0.5).floor()
+            };
+            assert_eq!(found, expected, "{z} {y} {x} of {cell:?}");
+        }
+    }
+}
+
+#[test]
+fn broken_metadata_and_chunks_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("b.zarr");
+    let shape = Shape::new(2, 20, 20);
+    let meta = OutputMeta::default();
+    write(OutputKind::OmeZarr, &path, shape, VoxelType::U8, &meta, &values(shape), 2).unwrap();
+    let volume = open_plain(&path).unwrap();
+    let chunk = path.join("0/0/0/0");
+    let bytes = fs::read(&chunk).unwrap();
+    fs::write(&chunk, &bytes[..bytes.len() / 2]).unwrap();
+    let mut voxels = vec![0.0; shape.voxels()];
+    let error = volume.read(&tomosieve_volume::Region::whole(shape), &mut voxels).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    fs::write(path.join("0/.zarray"), "{").unwrap();
+    assert!(open_plain(&path).is_err());
+    fs::write(path.join(".zattrs"), "[1, 2").unwrap();
+    let error = open_plain(&path).err().unwrap();
+    assert!(error.to_string().contains("no valid JSON"), "{error}");
+    fs::write(path.join(".zattrs"), "{}").unwrap();
+    let error = open_plain(&path).err().unwrap();
+    assert!(error.to_string().contains("no multiscale image"), "{error}");
+}
