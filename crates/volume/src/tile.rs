@@ -120,14 +120,16 @@ fn starts(len: usize, tile: usize, step: usize) -> Vec<usize> {
     starts
 }
 
-/// One inside; within `overlap` of an end it falls as a raised cosine. Sampled at voxel centres,
-/// it never reaches zero.
+/// One inside, and a raised cosine towards an end: it begins three quarters of `overlap` inside and has
+/// all but vanished in the last quarter, where what is computed on a tile lacks its surroundings.
 fn ramp(len: usize, overlap: usize) -> Vec<f32> {
+    let margin = overlap as f32 / 4.0;
+    let rise = (overlap as f32 / 2.0).max(1.0);
     (0..len)
         .map(|i| {
-            let inwards = (i.min(len - 1 - i) as f32 + 0.5) / overlap.max(1) as f32;
-            if inwards < 1.0 { 0.5 - 0.5 * (PI * inwards).cos() } else { 1.0 }
+            let inwards = (i.min(len - 1 - i) as f32 + 0.5 - margin) / rise;
+            0.5 - 0.5 * (PI * inwards.clamp(0.0, 1.0)).cos()
         })
-        .map(|weight| weight.max(1e-4))
+        .map(|weight| weight.max(1e-6))
         .collect()
 }
