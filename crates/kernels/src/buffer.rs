@@ -1,0 +1,110 @@
+//! Memory that is used again: activations and scratch space, aligned to cache lines.
+//!
+//! A training step asks for the same sizes over and over. Fresh memory from the system costs a page
+//! fault every 4 kB, which would be a large part of the time of a fused kernel, so a dropped
+//! [`Buffer`] goes back to a shelf for the next one of its length.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// A cache line; a `Vec` of them is aligned as we want it.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+/// Bytes that may lie on the shelf; what goes beyond is given back to the system.
+const SHELF_LIMIT: usize = 512 << 20;
+
+#[derive(Default)]
+struct Shelf {
+    free: HashMap<usize, Vec<Vec<Line>>>,
+    bytes: usize,
+}
+
+static SHELF: Mutex<Option<Shelf>> = Mutex::new(None);
+
+/// `len` values of `f32`, aligned to 64 bytes.
+pub struct Buffer {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Buffer {
+    /// Values left over from an earlier use; each is to be written before it is read.
+    pub fn dirty(len: usize) -> Self {
+        let lines = len.div_ceil(16);
+        let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
+        let shelf = shelf.get_or_insert_default();
+        if let Some(found) = shelf.free.get_mut(&lines).and_then(Vec::pop) {
+            shelf.bytes -= lines * size_of::<Line>();
+            return Self { lines: found, len };
+        }
+        Self { lines: vec![Line([0.0; 16]); lines], len }
+    }
+
+    /// Zeros.
+    pub fn zeroed(len: usize) -> Self {
+        let mut buffer = Self::dirty(len);
+        buffer.fill(0.0);
+        buffer
+    }
+}
+
+impl std::fmt::Debug for Buffer {
+    /// The length; nobody wants to read a million values in a message.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Buffer").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        let bytes = lines.len() * size_of::<Line>();
+        let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
+        let shelf = shelf.get_or_insert_default();
+        if shelf.bytes + bytes <= SHELF_LIMIT {
+            shelf.bytes += bytes;
+            shelf.free.entry(lines.len()).or_default().push(lines);
+        }
+    }
+}
+
+impl std::ops::Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: the lines hold at least `len` initialised values without gaps (`repr(C)`).
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+    }
+}
+
+impl std::ops::DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as in `deref`, and the borrow is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: any `f32` is four initialised bytes.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len * size_of::<f32>()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_aligned_and_used_again() {
+        let first = Buffer::dirty(1_234_567);
+        let address = first.as_ptr() as usize;
+        assert_eq!(address % 64, 0);
+        assert_eq!(AsRef::<[u8]>::as_ref(&first).len(), 4 * first.len());
+        drop(first);
+        assert_eq!(Buffer::dirty(1_234_567).as_ptr() as usize, address);
+        assert!(Buffer::zeroed(1_234_567).iter().all(|&v| v == 0.0));
+    }
+}

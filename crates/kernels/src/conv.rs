@@ -1,0 +1,118 @@
+//! The convolutions: 3×3 of padding 1, 1×1, and transposed 2×2 of stride 2.
+//!
+//! Weights lie as in `PyTorch` and burn: `[c_out, c_in, k, k]`, for the transposed convolution
+//! `[c_in, c_out, 2, 2]`.
+
+use crate::shape::Blocked;
+use crate::simd::Isa;
+use crate::stencil::{COLLECT, Job, POINT, SPREAD, Strides};
+use crate::winograd::{self, Filters, Turn};
+
+/// A kind of convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// 3×3, padding 1.
+    Square,
+    /// 1×1.
+    Point,
+    /// Transposed 2×2, stride 2: doubles height and width.
+    Spread,
+}
+
+/// A convolution of activations of one shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv {
+    /// The kind.
+    pub kind: Kind,
+    /// The input.
+    pub input: Blocked,
+    /// Channels of the output.
+    pub c_out: usize,
+}
+
+impl Conv {
+    /// The output's shape.
+    pub fn output(self) -> Blocked {
+        let Blocked { n, h, w, .. } = self.input;
+        let factor = if self.kind == Kind::Spread { 2 } else { 1 };
+        Blocked::new(n, self.c_out, factor * h, factor * w)
+    }
+
+    /// Number of weights.
+    pub fn weights(self) -> usize {
+        self.input.c * self.c_out * self.taps()
+    }
+
+    /// Multiply-adds of the plain algorithm, for one direction.
+    pub fn products(self) -> usize {
+        self.input.n * self.input.h * self.input.w * self.weights()
+    }
+
+    fn taps(self) -> usize {
+        match self.kind {
+            Kind::Square => 9,
+            Kind::Point => 1,
+            Kind::Spread => 4,
+        }
+    }
+
+    /// The convolution as a stencil and its weights' strides; none for Winograd's.
+    fn stencil(self) -> Option<Job> {
+        let (stencil, strides) = match self.kind {
+            Kind::Square => return None,
+            Kind::Point => (POINT, Strides { out: self.input.c, input: 1 }),
+            Kind::Spread => (SPREAD, Strides { out: 4, input: 4 * self.c_out }),
+        };
+        Some(Job::new(stencil, self.input, self.output(), strides))
+    }
+
+    /// The gradient of the input as a stencil; none for Winograd's.
+    fn turned(self) -> Option<Job> {
+        let (stencil, strides) = match self.kind {
+            Kind::Square => return None,
+            Kind::Point => (POINT, Strides { out: 1, input: self.input.c }),
+            Kind::Spread => (COLLECT, Strides { out: 4 * self.c_out, input: 4 }),
+        };
+        Some(Job::new(stencil, self.output(), self.input, strides))
+    }
+
+    /// `y = x ∗ weight + bias`, with its halo.
+    ///
+    /// # Panics
+    /// If a length is not that of its shape.
+    pub fn forward(self, isa: Isa, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+        if let Some(job) = self.stencil() {
+            job.convolve(isa, x, weight, bias, y);
+        } else {
+            let filters = Filters::new(weight, self.c_out, self.input.c, Turn::Forward);
+            winograd::convolve(isa, self.input, x, filters, bias, y);
+        }
+        self.output().clear_halo(y);
+    }
+
+    /// The input's gradient from the output's, with its halo.
+    ///
+    /// # Panics
+    /// If a length is not that of its shape.
+    pub fn backward_input(self, isa: Isa, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
+        if let Some(job) = self.turned() {
+            job.convolve(isa, dy, weight, None, dx);
+        } else {
+            let filters = Filters::new(weight, self.c_out, self.input.c, Turn::Backward);
+            winograd::convolve(isa, self.output(), dy, filters, None, dx);
+        }
+        self.input.clear_halo(dx);
+    }
+
+    /// The weights' gradient.
+    ///
+    /// # Panics
+    /// If a length is not that of its shape.
+    pub fn backward_weight(self, isa: Isa, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+        if let Some(job) = self.stencil() {
+            job.weight_gradient(isa, x, dy, dw);
+        } else {
+            winograd::weight_gradient(isa, self.input, x, self.c_out, dy, dw);
+        }
+    }
+}

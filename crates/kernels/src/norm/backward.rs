@@ -1,0 +1,226 @@
+//! The backward pass.
+//!
+//! With `g = m · ∂y · prelu′(γ x̂ + β)`, pixels and channels of a group counted by `N`:
+//! `∂x = (γ g − Σ γ g / N − x̂ Σ γ g x̂ / N) / √(σ² + ε)`, `∂γ = Σ g x̂`, `∂β = Σ g` and
+//! `∂slope = Σ m · ∂y · min(γ x̂ + β, 0)`.
+
+use super::{NormAct, NormStats, Sums, channels, mask_lanes};
+use crate::parallel::{Shared, each};
+use crate::shape::{BLOCK, Blocked};
+use crate::simd::{Isa, Kernel, LANES, Simd};
+
+/// Gradients of the parameters, one value a channel.
+#[derive(Debug, Clone, Default)]
+pub struct NormGradients {
+    /// Of `γ`.
+    pub gamma: Vec<f32>,
+    /// Of `β`.
+    pub beta: Vec<f32>,
+    /// Of the slope.
+    pub slope: Vec<f32>,
+    /// Of a bias that was added to the input: `Σ ∂x`.
+    pub bias: Vec<f32>,
+}
+
+/// Of each channel of a plane: `Σ g`, `Σ g x̂`, `Σ m ∂y min(·, 0)`.
+type Partial = [[f64; BLOCK]; 3];
+
+/// The gradient of [`norm_act`](super::norm_act): `dx` from its input `x`, its statistics and `dy`, with
+/// its halo.
+///
+/// # Panics
+/// If a length is not that of the shape, or the groups do not divide the channels.
+pub fn norm_act_backward(
+    isa: Isa,
+    shape: Blocked,
+    x: &[f32],
+    params: NormAct<'_>,
+    stats: &NormStats,
+    dy: &[f32],
+    dx: &mut [f32],
+) -> NormGradients {
+    params.check(shape);
+    shape.check(x);
+    shape.check(dy);
+    shape.check(dx);
+    let planes = shape.n * shape.blocks();
+    let mut partial = vec![Partial::default(); planes];
+    let found = Shared::new(&mut partial);
+    let job = Job { shape, x, params, stats, dy };
+    each(planes, |plane| isa.run(Reduce { job, plane, found }));
+    let centres = centres(shape, params, &partial);
+    let mut bias = vec![[0.0; BLOCK]; planes];
+    let (dx, sums) = (Shared::new(dx), Shared::new(&mut bias));
+    each(planes, |plane| isa.run(Apply { job, plane, centres: &centres, dx, sums }));
+    let over_images = |of: &dyn Fn(usize, usize) -> f64| {
+        let sum = |c: usize| {
+            (0..shape.n).map(|n| of(n * shape.blocks() + c / BLOCK, c % BLOCK)).sum::<f64>() as f32
+        };
+        (0..shape.c).map(sum).collect()
+    };
+    NormGradients {
+        beta: over_images(&|plane, lane| partial[plane][0][lane]),
+        gamma: over_images(&|plane, lane| partial[plane][1][lane]),
+        slope: over_images(&|plane, lane| partial[plane][2][lane]),
+        bias: over_images(&|plane, lane| bias[plane][lane]),
+    }
+}
+
+/// `Σ γ g / N` and `Σ γ g x̂ / N` of each plane's channels.
+fn centres(shape: Blocked, params: NormAct<'_>, partial: &[Partial]) -> Vec<[[f32; BLOCK]; 2]> {
+    let mut centres = vec![[[0.0; BLOCK]; 2]; partial.len()];
+    let each = shape.c / params.groups;
+    let count = (shape.h * shape.w * each) as f64;
+    for image in 0..shape.n {
+        for group in 0..params.groups {
+            for i in 0..2 {
+                let members = group * each..(group + 1) * each;
+                let of = |c: usize| partial[image * shape.blocks() + c / BLOCK][i][c % BLOCK];
+                let sum: f64 = members.clone().map(|c| f64::from(params.gamma[c]) * of(c)).sum();
+                for c in members {
+                    centres[image * shape.blocks() + c / BLOCK][i][c % BLOCK] = (sum / count) as f32;
+                }
+            }
+        }
+    }
+    centres
+}
+
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    shape: Blocked,
+    x: &'a [f32],
+    params: NormAct<'a>,
+    stats: &'a NormStats,
+    dy: &'a [f32],
+}
+
+/// What the pixels of a plane share.
+#[derive(Clone, Copy)]
+struct Plane<S: Simd> {
+    inverse: S::V,
+    /// `−μ / √(σ² + ε)`
+    offset: S::V,
+    gamma: S::V,
+    beta: S::V,
+    slope: S::V,
+    mask: S::V,
+    zero: S::V,
+}
+
+impl<S: Simd> Plane<S> {
+    #[inline(always)]
+    fn new(s: S, job: Job<'_>, plane: usize) -> Self {
+        let block = plane % job.shape.blocks();
+        let [mean, inverse] = job.stats.lanes(plane);
+        let offset: [f32; LANES] = std::array::from_fn(|i| -mean[i] * inverse[i]);
+        Self {
+            inverse: s.lanes(&inverse),
+            offset: s.lanes(&offset),
+            gamma: s.lanes(&channels(job.params.gamma, block)),
+            beta: s.lanes(&channels(job.params.beta, block)),
+            slope: s.lanes(&channels(job.params.slope, block)),
+            mask: s.lanes(&mask_lanes(job.shape, job.params.mask, plane)),
+            zero: s.zero(),
+        }
+    }
+
+    /// `x̂`, `g` and `m ∂y min(γ x̂ + β, 0)` of two pixels.
+    #[inline(always)]
+    fn pixels(self, s: S, x: S::V, dy: S::V) -> [S::V; 3] {
+        let normed = s.fma(x, self.inverse, self.offset);
+        let before = s.fma(normed, self.gamma, self.beta);
+        let dy = s.mul(dy, self.mask);
+        let g = s.select_lt(before, self.zero, s.mul(dy, self.slope), dy);
+        [normed, g, s.mul(dy, s.min(before, self.zero))]
+    }
+}
+
+/// The sums of a plane.
+struct Reduce<'a> {
+    job: Job<'a>,
+    plane: usize,
+    found: Shared<Partial>,
+}
+
+impl Kernel for Reduce<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let shape = self.job.shape;
+        let common = Plane::new(s, self.job, self.plane);
+        let mut sums = Sums::<S, 3>::new(s);
+        let nothing = [0.0; BLOCK];
+        // SAFETY: the plane lies within the arrays, which were checked against the shape; each task has
+        // a slot of its own.
+        unsafe {
+            let start = self.plane * shape.plane();
+            let (x, dy) = (self.job.x.as_ptr().add(start), self.job.dy.as_ptr().add(start));
+            for y in 1..=shape.h {
+                let row = y * shape.row() + BLOCK;
+                sums.make_room(s, shape.w.div_ceil(2));
+                for pixel in (0..shape.w).step_by(2) {
+                    let (x, dy) = (x.add(row + pixel * BLOCK), dy.add(row + pixel * BLOCK));
+                    let (x, dy) = if pixel + 1 < shape.w {
+                        (s.load(x), s.load(dy))
+                    } else {
+                        (s.load2(x, x), s.load2(dy, nothing.as_ptr()))
+                    };
+                    let [normed, g, negative] = common.pixels(s, x, dy);
+                    let [a, b, c] = sums.lanes;
+                    sums.lanes = [s.add(a, g), s.fma(g, normed, b), s.add(c, negative)];
+                }
+            }
+            *self.found.at(self.plane) = sums.finish(s);
+        }
+    }
+}
+
+/// The input's gradient of a plane.
+struct Apply<'a> {
+    job: Job<'a>,
+    plane: usize,
+    centres: &'a [[[f32; BLOCK]; 2]],
+    dx: Shared,
+    sums: Shared<[f64; BLOCK]>,
+}
+
+impl Kernel for Apply<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let shape = self.job.shape;
+        let common = Plane::new(s, self.job, self.plane);
+        let mut sums = Sums::<S, 1>::new(s);
+        let [first, second] = self.centres[self.plane].map(|c| s.lanes(&super::twice(&c)));
+        let scale = s.mul(common.inverse, common.gamma);
+        let (first, second) = (s.mul(common.inverse, first), s.mul(common.inverse, second));
+        // SAFETY: as in `Reduce`; each task writes a plane of its own.
+        unsafe {
+            let start = self.plane * shape.plane();
+            let (x, dy) = (self.job.x.as_ptr().add(start), self.job.dy.as_ptr().add(start));
+            let dx = self.dx.at(start);
+            for y in 1..=shape.h {
+                let row = y * shape.row() + BLOCK;
+                sums.make_room(s, shape.w.div_ceil(2));
+                for pixel in (0..shape.w).step_by(2) {
+                    let at = row + pixel * BLOCK;
+                    let two = pixel + 1 < shape.w;
+                    let next = if two { at + BLOCK } else { at };
+                    let (x, dy) = (s.load2(x.add(at), x.add(next)), s.load2(dy.add(at), dy.add(next)));
+                    let [normed, g, _] = common.pixels(s, x, dy);
+                    let value = s.fnma(normed, second, s.sub(s.mul(g, scale), first));
+                    if two {
+                        s.store(dx.add(at), value);
+                        sums.lanes = [s.add(sums.lanes[0], value)];
+                    } else {
+                        s.store_low(dx.add(at), value);
+                        let mut once = s.to_array(value);
+                        once[BLOCK..].fill(0.0);
+                        sums.lanes = [s.add(sums.lanes[0], s.lanes(&once))];
+                    }
+                }
+            }
+            shape.clear_plane_halo(self.dx.part(start, shape.plane()));
+            *self.sums.at(self.plane) = sums.finish(s)[0];
+        }
+    }
+}

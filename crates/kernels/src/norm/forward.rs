@@ -1,0 +1,157 @@
+//! The forward pass.
+
+use super::{NormAct, NormStats, Sums, channels, mask_lanes};
+use crate::parallel::{Shared, Source, each};
+use crate::shape::{BLOCK, Blocked};
+use crate::simd::{Isa, Kernel, LANES, Simd};
+
+/// Of each channel of a plane: the origin, `Σ (x − origin)` and `Σ (x − origin)²`.
+type Moments = [[f64; BLOCK]; 3];
+
+/// `y = m · prelu(norm(x))`, with its halo.
+///
+/// # Panics
+/// If a length is not that of the shape, or the groups do not divide the channels.
+pub fn norm_act(isa: Isa, shape: Blocked, x: &[f32], params: NormAct<'_>, y: &mut [f32]) -> NormStats {
+    shape.check(x);
+    shape.check(y);
+    run(isa, shape, Source::new(x.as_ptr()), params, Shared::new(y))
+}
+
+/// [`norm_act`] over its own input.
+///
+/// # Panics
+/// As [`norm_act`].
+pub fn norm_act_in_place(isa: Isa, shape: Blocked, x: &mut [f32], params: NormAct<'_>) -> NormStats {
+    shape.check(x);
+    let x = x.as_mut_ptr();
+    // SAFETY: the slice is ours for the length of the call, and only these two pointers look into it.
+    let y = Shared::new(unsafe { std::slice::from_raw_parts_mut(x, shape.len()) });
+    run(isa, shape, Source::new(x), params, y)
+}
+
+fn run(isa: Isa, shape: Blocked, x: Source, params: NormAct<'_>, y: Shared) -> NormStats {
+    params.check(shape);
+    let planes = shape.n * shape.blocks();
+    let mut moments = vec![Moments::default(); planes];
+    let found = Shared::new(&mut moments);
+    each(planes, |plane| isa.run(Measure { shape, plane, x, found }));
+    let stats = combine(shape, params, &moments);
+    each(planes, |plane| isa.run(Apply { shape, plane, x, params, stats: &stats, y }));
+    stats
+}
+
+/// The groups' means and deviations from the channels' moments.
+fn combine(shape: Blocked, params: NormAct<'_>, moments: &[Moments]) -> NormStats {
+    let mut stats = NormStats::new(shape);
+    let (pixels, each) = ((shape.h * shape.w) as f64, shape.c / params.groups);
+    for image in 0..shape.n {
+        for group in 0..params.groups {
+            let members = group * each..(group + 1) * each;
+            let of = |channel: usize| {
+                let [origin, sum, squares] = &moments[image * shape.blocks() + channel / BLOCK];
+                let lane = channel % BLOCK;
+                let offset = sum[lane] / pixels;
+                (origin[lane] + offset, squares[lane] - sum[lane] * offset)
+            };
+            let mean = members.clone().map(|c| of(c).0).sum::<f64>() / each as f64;
+            let spread = |c| {
+                let (own, within) = of(c);
+                within + pixels * (own - mean).powi(2)
+            };
+            let variance = members.clone().map(spread).sum::<f64>() / (pixels * each as f64);
+            let inverse = 1.0 / (variance.max(0.0) + f64::from(params.epsilon)).sqrt();
+            for channel in members {
+                stats.set(shape, image, channel, mean as f32, inverse as f32);
+            }
+        }
+    }
+    stats
+}
+
+/// The moments of a plane.
+struct Measure {
+    shape: Blocked,
+    plane: usize,
+    x: Source,
+    found: Shared<Moments>,
+}
+
+impl Kernel for Measure {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let shape = self.shape;
+        let mut sums = Sums::<S, 2>::new(s);
+        // SAFETY: the plane lies within the shape, for which the caller checked the pointers; nothing
+        // is written there meanwhile; each task has a slot of its own.
+        unsafe {
+            let x = self.x.at(self.plane * shape.plane());
+            let first = x.add(shape.row() + BLOCK);
+            let origin = s.load2(first, first);
+            for y in 0..shape.h {
+                let row = x.add((y + 1) * shape.row() + BLOCK);
+                sums.make_room(s, shape.w.div_ceil(2));
+                for pixel in (0..shape.w - 1).step_by(2) {
+                    let d = s.sub(s.load(row.add(pixel * BLOCK)), origin);
+                    sums.lanes = [s.add(sums.lanes[0], d), s.fma(d, d, sums.lanes[1])];
+                }
+                if shape.w % 2 == 1 {
+                    let d = s.sub(s.load2(row.add((shape.w - 1) * BLOCK), first), origin);
+                    sums.lanes = [s.add(sums.lanes[0], d), s.fma(d, d, sums.lanes[1])];
+                }
+            }
+            let [sum, squares] = sums.finish(s);
+            let origin = std::array::from_fn(|channel| f64::from(*first.add(channel)));
+            *self.found.at(self.plane) = [origin, sum, squares];
+        }
+    }
+}
+
+/// Normalises and activates a plane.
+struct Apply<'a> {
+    shape: Blocked,
+    plane: usize,
+    x: Source,
+    params: NormAct<'a>,
+    stats: &'a NormStats,
+    y: Shared,
+}
+
+impl Kernel for Apply<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { shape, plane, params, .. } = self;
+        let block = plane % shape.blocks();
+        let [mean, inverse] = self.stats.lanes(plane);
+        let (gamma, beta) = (channels(params.gamma, block), channels(params.beta, block));
+        let scale: [f32; LANES] = std::array::from_fn(|i| inverse[i] * gamma[i]);
+        let offset: [f32; LANES] = std::array::from_fn(|i| beta[i] - mean[i] * scale[i]);
+        let (scale, offset) = (s.lanes(&scale), s.lanes(&offset));
+        let slope = s.lanes(&channels(params.slope, block));
+        let mask = s.lanes(&mask_lanes(shape, params.mask, plane));
+        let zero = s.zero();
+        // SAFETY: as in `Measure`; each task writes a plane of its own, and where the input is the
+        // output, each value is read before it is written.
+        unsafe {
+            let (x, y) = (self.x.at(plane * shape.plane()), self.y.at(plane * shape.plane()));
+            for row in 1..=shape.h {
+                let start = row * shape.row() + BLOCK;
+                let (from, to) = (x.add(start), y.add(start));
+                for pixel in (0..shape.w).step_by(2) {
+                    let at = pixel * BLOCK;
+                    let two = pixel + 1 < shape.w;
+                    let value = if two { s.load(from.add(at)) } else { s.load2(from.add(at), from.add(at)) };
+                    let value = s.fma(value, scale, offset);
+                    let value = s.fma(slope, s.min(value, zero), s.max(value, zero));
+                    let value = s.mul(value, mask);
+                    if two {
+                        s.store(to.add(at), value);
+                    } else {
+                        s.store_low(to.add(at), value);
+                    }
+                }
+            }
+            shape.clear_plane_halo(self.y.part(plane * shape.plane(), shape.plane()));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Group normalisation, `PReLU` and channel dropout in one go.
+//!
+//! `y = m · prelu(γ x̂ + β)` with `x̂ = (x − μ) / √(σ² + ε)` over a group of channels of an image, the
+//! biased variance `σ²` (Wu & He 2018, arXiv 1803.08494), a slope for each channel (He et al. 2015, arXiv
+//! 1502.01852) and an optional factor `m` for each image and channel (Tompson et al. 2015, arXiv
+//! 1411.4280). The input is read twice and the output written once.
+//!
+//! Sums are taken in `f32` over at most [`RUN`] pixels at a time, from the channel's first pixel as
+//! origin, and in `f64` beyond, so that a large mean costs no digits.
+
+mod backward;
+mod forward;
+
+pub use backward::{NormGradients, norm_act_backward};
+pub use forward::{norm_act, norm_act_in_place};
+
+use crate::buffer::Buffer;
+use crate::shape::{BLOCK, Blocked};
+use crate::simd::{LANES, Simd};
+
+/// Lane groups whose sums are kept in `f32`.
+const RUN: usize = 128;
+
+/// The parameters of a fused norm and activation.
+#[derive(Debug, Clone, Copy)]
+pub struct NormAct<'a> {
+    /// Scales `γ`, one a channel.
+    pub gamma: &'a [f32],
+    /// Offsets `β`, one a channel.
+    pub beta: &'a [f32],
+    /// Slopes for negative values, one a channel.
+    pub slope: &'a [f32],
+    /// Dropout's factors `m`, `[n, c]`.
+    pub mask: Option<&'a [f32]>,
+    /// Groups, a divisor of the channels.
+    pub groups: usize,
+    /// `ε`
+    pub epsilon: f32,
+}
+
+impl NormAct<'_> {
+    fn check(&self, shape: Blocked) {
+        for values in [self.gamma, self.beta, self.slope] {
+            assert_eq!(values.len(), shape.c, "a value for each channel");
+        }
+        assert!(
+            self.mask.is_none_or(|m| m.len() == shape.n * shape.c),
+            "a factor for each image and channel"
+        );
+        assert!(
+            self.groups > 0 && shape.c.is_multiple_of(self.groups),
+            "{} groups of {}",
+            self.groups,
+            shape.c
+        );
+    }
+}
+
+/// What the forward pass found: mean and `1 / √(σ² + ε)` of each image and channel.
+#[derive(Debug)]
+pub struct NormStats(Buffer);
+
+impl NormStats {
+    fn new(shape: Blocked) -> Self {
+        Self(Buffer::zeroed(shape.n * shape.blocks() * 2 * BLOCK))
+    }
+
+    /// Means and inverse deviations of a block, both eight channels twice.
+    #[inline(always)]
+    fn lanes(&self, plane: usize) -> [[f32; LANES]; 2] {
+        let both = &self.0[plane * 2 * BLOCK..][..2 * BLOCK];
+        [twice(&both[..BLOCK]), twice(&both[BLOCK..])]
+    }
+
+    fn set(&mut self, shape: Blocked, image: usize, channel: usize, mean: f32, inverse: f32) {
+        let start = (image * shape.blocks() + channel / BLOCK) * 2 * BLOCK + channel % BLOCK;
+        self.0[start] = mean;
+        self.0[start + BLOCK] = inverse;
+    }
+}
+
+/// Eight values twice over, for two pixels.
+#[inline(always)]
+fn twice(values: &[f32]) -> [f32; LANES] {
+    std::array::from_fn(|lane| values[lane % BLOCK])
+}
+
+/// The eight values of a block's channels twice over, zero beyond the last channel.
+#[inline(always)]
+fn channels(values: &[f32], block: usize) -> [f32; LANES] {
+    std::array::from_fn(|lane| values.get(block * BLOCK + lane % BLOCK).copied().unwrap_or(0.0))
+}
+
+/// The factors of a plane.
+#[inline(always)]
+fn mask_lanes(shape: Blocked, mask: Option<&[f32]>, plane: usize) -> [f32; LANES] {
+    let (image, block) = (plane / shape.blocks(), plane % shape.blocks());
+    mask.map_or([1.0; LANES], |mask| channels(&mask[image * shape.c..][..shape.c], block))
+}
+
+/// Sums in lanes of `f32`, now and then added to `f64`.
+struct Sums<S: Simd, const N: usize> {
+    lanes: [S::V; N],
+    total: [[f64; BLOCK]; N],
+    left: usize,
+}
+
+impl<S: Simd, const N: usize> Sums<S, N> {
+    #[inline(always)]
+    fn new(s: S) -> Self {
+        Self { lanes: [s.zero(); N], total: [[0.0; BLOCK]; N], left: RUN }
+    }
+
+    /// To be called before `count` lane groups are added.
+    #[inline(always)]
+    fn make_room(&mut self, s: S, count: usize) {
+        if self.left < count {
+            self.flush(s);
+        }
+        self.left = self.left.saturating_sub(count);
+    }
+
+    #[inline(always)]
+    fn flush(&mut self, s: S) {
+        for (lanes, total) in self.lanes.iter_mut().zip(&mut self.total) {
+            let values = s.to_array(*lanes);
+            for (channel, sum) in total.iter_mut().enumerate() {
+                *sum += f64::from(values[channel]) + f64::from(values[channel + BLOCK]);
+            }
+            *lanes = s.zero();
+        }
+        self.left = RUN;
+    }
+
+    #[inline(always)]
+    fn finish(mut self, s: S) -> [[f64; BLOCK]; N] {
+        self.flush(s);
+        self.total
+    }
+}

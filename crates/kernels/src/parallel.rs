@@ -1,0 +1,100 @@
+//! Threads, and pointers that may be given to them.
+//!
+//! Work is split by shape, never by the number of threads, and partial sums are added in the order of
+//! their index; so results do not depend on the number of threads.
+
+use rayon::prelude::*;
+
+/// Runs `task(0) … task(tasks − 1)`, on the threads of the current rayon pool if it has several.
+///
+/// A single-threaded pool is not entered at all: waking its thread costs more than a small kernel.
+pub(crate) fn each(tasks: usize, task: impl Fn(usize) + Sync + Send) {
+    if tasks <= 1 || rayon::current_num_threads() == 1 {
+        (0..tasks).for_each(task);
+    } else {
+        (0..tasks).into_par_iter().with_max_len(1).for_each(task);
+    }
+}
+
+/// Runs several kernels on a thread of the current rayon pool, which is entered once instead of once
+/// for each kernel; where there is one thread, or this is one of the pool's, it just runs them.
+pub fn together<R: Send>(kernels: impl FnOnce() -> R + Send) -> R {
+    if rayon::current_num_threads() == 1 || rayon::current_thread_index().is_some() {
+        kernels()
+    } else {
+        rayon::scope(|_| kernels())
+    }
+}
+
+/// The `i`-th of `parts` nearly equal parts of `0..total`.
+pub(crate) fn part(total: usize, parts: usize, i: usize) -> std::ops::Range<usize> {
+    total * i / parts..total * (i + 1) / parts
+}
+
+/// A pointer to values of which each task writes others.
+#[derive(Debug)]
+pub(crate) struct Shared<T = f32>(*mut T);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shared<T> {}
+
+// SAFETY: it is only a number; whoever writes through it must see to it that tasks do not overlap.
+unsafe impl<T: Send> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// Of a slice that outlives the tasks.
+    pub(crate) fn new(values: &mut [T]) -> Self {
+        Self(values.as_mut_ptr())
+    }
+
+    /// The pointer `offset` values further on.
+    ///
+    /// # Safety
+    /// `offset` must lie within the slice, and the values written through the pointer must be neither
+    /// read nor written by another task.
+    #[inline(always)]
+    pub(crate) unsafe fn at(self, offset: usize) -> *mut T {
+        self.0.add(offset)
+    }
+
+    /// A part of the slice.
+    ///
+    /// # Safety
+    /// The part must lie within the slice, and no other task may touch it.
+    #[inline(always)]
+    pub(crate) unsafe fn part<'a>(self, offset: usize, len: usize) -> &'a mut [T] {
+        std::slice::from_raw_parts_mut(self.0.add(offset), len)
+    }
+}
+
+/// A pointer to values that tasks read, perhaps in place of those that they write.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source(*const f32);
+
+// SAFETY: it is only a number; whoever reads through it must see to it that nobody else writes there.
+unsafe impl Send for Source {}
+// SAFETY: as above.
+unsafe impl Sync for Source {}
+
+impl Source {
+    /// Of values that outlive the tasks.
+    pub(crate) fn new(values: *const f32) -> Self {
+        Self(values)
+    }
+
+    /// The pointer `offset` values further on.
+    ///
+    /// # Safety
+    /// `offset` must lie within the values.
+    #[inline(always)]
+    pub(crate) unsafe fn at(self, offset: usize) -> *const f32 {
+        self.0.add(offset)
+    }
+}

@@ -1,0 +1,100 @@
+//! The blocked layout of activations.
+//!
+//! An activation of `[n, c, h, w]` is kept as `[n, ⌈c/8⌉, h + 2, w + 2, 8]`: eight channels of one
+//! pixel side by side, a frame ("halo") one pixel wide around each plane. The halo and the channels
+//! beyond `c` are zero in everything the kernels write, which is what a 3×3 convolution of padding 1
+//! wants to read. Gradients that come from elsewhere, say from a sum over all values, may hold anything
+//! there, except for those of a 3×3 convolution without a norm.
+
+/// Channels that lie side by side.
+pub const BLOCK: usize = 8;
+
+/// What an activation in the blocked layout holds: `n` images of `c` channels, `h × w` pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blocked {
+    /// Images.
+    pub n: usize,
+    /// Channels.
+    pub c: usize,
+    /// Rows, without the halo.
+    pub h: usize,
+    /// Columns, without the halo.
+    pub w: usize,
+}
+
+impl Blocked {
+    /// The layout of `[n, c, h, w]`.
+    pub fn new(n: usize, c: usize, h: usize, w: usize) -> Self {
+        Self { n, c, h, w }
+    }
+
+    /// The dimensions of the five-dimensional array.
+    pub fn dims(self) -> [usize; 5] {
+        [self.n, self.blocks(), self.h + 2, self.w + 2, BLOCK]
+    }
+
+    /// Channel blocks of an image.
+    pub fn blocks(self) -> usize {
+        self.c.div_ceil(BLOCK)
+    }
+
+    /// Values of a row with its halo.
+    pub fn row(self) -> usize {
+        (self.w + 2) * BLOCK
+    }
+
+    /// Values of a plane of eight channels with its halo.
+    pub fn plane(self) -> usize {
+        (self.h + 2) * self.row()
+    }
+
+    /// Values of an image.
+    pub fn image(self) -> usize {
+        self.blocks() * self.plane()
+    }
+
+    /// Values of everything.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(self) -> usize {
+        self.n * self.image()
+    }
+
+    /// Where the first of the eight values of pixel `(y, x)` of a channel block of an image lies.
+    pub fn at(self, image: usize, block: usize, y: usize, x: usize) -> usize {
+        image * self.image() + block * self.plane() + (y + 1) * self.row() + (x + 1) * BLOCK
+    }
+
+    /// The same pixels with another number of channels.
+    #[must_use]
+    pub fn with_channels(self, c: usize) -> Self {
+        Self { c, ..self }
+    }
+
+    /// Sets the halo to zero.
+    ///
+    /// # Panics
+    /// If the slice is not as long as the layout.
+    pub fn clear_halo(self, values: &mut [f32]) {
+        self.check(values);
+        for plane in values.chunks_exact_mut(self.plane()) {
+            self.clear_plane_halo(plane);
+        }
+    }
+
+    /// Sets the halo of one plane to zero.
+    pub(crate) fn clear_plane_halo(self, plane: &mut [f32]) {
+        let row = self.row();
+        plane[..row].fill(0.0);
+        plane[(self.h + 1) * row..].fill(0.0);
+        for y in 1..=self.h {
+            plane[y * row..y * row + BLOCK].fill(0.0);
+            plane[(y + 1) * row - BLOCK..(y + 1) * row].fill(0.0);
+        }
+    }
+
+    /// Panics unless a slice is as long as the layout.
+    pub(crate) fn check(self, values: &[f32]) {
+        assert!(self.c > 0 && self.h > 0 && self.w > 0, "an empty {self:?}");
+        assert_eq!(values.len(), self.len(), "values of a blocked {self:?}");
+    }
+}

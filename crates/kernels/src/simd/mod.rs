@@ -1,0 +1,162 @@
+//! Sixteen `f32` lanes on whatever the machine has, chosen at run time.
+//!
+//! Every kernel is written once against [`Simd`]; an instruction set is a file of some fifteen
+//! one-line operations. A kernel is a [`Kernel`], a value with a generic `run`, and [`Isa::run`]
+//! instantiates it inside a function compiled for that instruction set, into which everything marked
+//! `#[inline(always)]` flows.
+//!
+//! A lane group is always 16 wide: one AVX-512 register, two AVX registers or four NEON registers.
+//! So the layouts of memory do not depend on the CPU.
+
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+use std::sync::OnceLock;
+
+/// Lanes of a [`Simd::V`].
+pub(crate) const LANES: usize = 16;
+
+/// Sixteen lanes of `f32` and what can be done with them.
+///
+/// A value of an implementing type is a proof that the CPU has the instructions.
+pub(crate) trait Simd: Copy {
+    /// Sixteen `f32`.
+    type V: Copy;
+
+    /// Rows of a register tile in a matrix product of 16 columns.
+    const ROWS: usize;
+
+    /// Every lane `x`.
+    fn splat(self, x: f32) -> Self::V;
+
+    /// `a + b`
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a − b`
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a · b`
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a · b + c`
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `c − a · b`
+    fn fnma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The smaller of two lanes.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The larger of two lanes.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `x < y ? a : b`
+    fn select_lt(self, x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V;
+
+    /// Reads 16 lanes.
+    ///
+    /// # Safety
+    /// 16 `f32` must be readable at `p`.
+    unsafe fn load(self, p: *const f32) -> Self::V;
+    /// Reads 8 lanes each from two places.
+    ///
+    /// # Safety
+    /// 8 `f32` must be readable at either place.
+    unsafe fn load2(self, low: *const f32, high: *const f32) -> Self::V;
+    /// Writes 16 lanes.
+    ///
+    /// # Safety
+    /// 16 `f32` must be writable at `p`.
+    unsafe fn store(self, p: *mut f32, v: Self::V);
+    /// Writes the lower 8 lanes.
+    ///
+    /// # Safety
+    /// 8 `f32` must be writable at `p`.
+    unsafe fn store_low(self, p: *mut f32, v: Self::V);
+    /// Writes the lower and the upper 8 lanes to two places.
+    ///
+    /// # Safety
+    /// 8 `f32` must be writable at either place.
+    unsafe fn store2(self, low: *mut f32, high: *mut f32, v: Self::V);
+
+    /// Every lane zero.
+    #[inline(always)]
+    fn zero(self) -> Self::V {
+        self.splat(0.0)
+    }
+    /// The 16 values of an array.
+    #[inline(always)]
+    fn lanes(self, a: &[f32; LANES]) -> Self::V {
+        // SAFETY: the array has 16 values.
+        unsafe { self.load(a.as_ptr()) }
+    }
+    /// The 16 values as an array.
+    #[inline(always)]
+    fn to_array(self, v: Self::V) -> [f32; LANES] {
+        let mut a = [0.0; LANES];
+        // SAFETY: the array has 16 values.
+        unsafe { self.store(a.as_mut_ptr(), v) };
+        a
+    }
+}
+
+/// A computation that can be instantiated for any instruction set.
+pub(crate) trait Kernel {
+    /// Does it. Mark implementations `#[inline(always)]`.
+    fn run<S: Simd>(self, simd: S);
+}
+
+/// An instruction set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isa {
+    /// AVX-512 F, DQ and VL: one 512-bit register a lane group.
+    Avx512,
+    /// AVX2 with FMA: two 256-bit registers.
+    Avx2,
+    /// What the compiler makes of arrays: SSE2 on other x86-64, NEON on `AArch64`.
+    Portable,
+}
+
+impl Isa {
+    /// The best one of this machine.
+    pub fn best() -> Self {
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST.get_or_init(|| Self::available()[0])
+    }
+
+    /// Those of this machine, best first.
+    pub fn available() -> Vec<Self> {
+        [Self::Avx512, Self::Avx2, Self::Portable].into_iter().filter(|isa| isa.present()).collect()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn present(self) -> bool {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        match self {
+            Self::Avx512 => {
+                avx2 && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+            }
+            Self::Avx2 => avx2,
+            Self::Portable => true,
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn present(self) -> bool {
+        self == Self::Portable
+    }
+
+    /// Runs a kernel on this instruction set.
+    ///
+    /// # Panics
+    /// If the machine does not have it.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) {
+        assert!(self == Self::best() || self.present(), "{self:?} is not on this machine");
+        match self {
+            // SAFETY: the features were detected just above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { x86::run_avx512(kernel) },
+            // SAFETY: the features were detected just above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { x86::run_avx2(kernel) },
+            _ => kernel.run(portable::Portable),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The convolution itself, which with other strides is also the gradient of its input.
+
+use super::Job;
+use crate::buffer::Buffer;
+use crate::gemm::{gather, next_rows, with_rows};
+use crate::parallel::{Shared, each};
+use crate::shape::BLOCK;
+use crate::simd::{Isa, Kernel, LANES, Simd};
+
+/// Rows of the grid that a task takes.
+const ROWS: usize = 8;
+impl Job {
+    /// `y = x ∗ weight + bias`, written inside `y`'s halo.
+    pub(crate) fn convolve(self, isa: Isa, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+        self.x.check(x);
+        self.y.check(y);
+        assert_eq!(weight.len(), self.stencil.taps() * self.x.c * self.y.c, "weights");
+        assert!(bias.is_none_or(|b| b.len() == self.y.c), "a bias for each output channel");
+        let panels = self.pack(weight);
+        let y = Shared::new(y);
+        each(self.x.n * self.rows.div_ceil(ROWS), |task| {
+            isa.run(Convolve { job: self, task, x, panels: &panels, bias, y });
+        });
+    }
+
+    /// The weights as `[16 outputs][tap][input][16]`.
+    fn pack(self, weight: &[f32]) -> Buffer {
+        let (inputs, taps) = (self.x.c, self.stencil.taps());
+        let mut panels = Buffer::dirty(self.groups() * self.panel());
+        let shared = Shared::new(&mut panels);
+        each(self.groups(), |group| {
+            // SAFETY: each group has its own part.
+            let panel = unsafe { shared.part(group * self.panel(), self.panel()) };
+            let lanes = LANES.min(self.y.c - group * LANES);
+            if lanes < LANES {
+                panel.fill(0.0);
+            }
+            let mut copy = |lane: usize, i: usize| {
+                let from = (group * LANES + lane) * self.strides.out + i * self.strides.input;
+                for (tap, &value) in weight[from..from + taps].iter().enumerate() {
+                    panel[(tap * inputs + i) * LANES + lane] = value;
+                }
+            };
+            // In the order of the weights.
+            if self.strides.out < self.strides.input {
+                (0..inputs).for_each(|i| (0..lanes).for_each(|lane| copy(lane, i)));
+            } else {
+                (0..lanes).for_each(|lane| (0..inputs).for_each(|i| copy(lane, i)));
+            }
+        });
+        panels
+    }
+
+    /// Values of a group's packed weights.
+    fn panel(self) -> usize {
+        self.stencil.taps() * self.x.c * LANES
+    }
+}
+
+/// Some rows of the grid, all channels.
+struct Convolve<'a> {
+    job: Job,
+    task: usize,
+    x: &'a [f32],
+    panels: &'a [f32],
+    bias: Option<&'a [f32]>,
+    y: Shared,
+}
+
+impl Kernel for Convolve<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let job = self.job;
+        let tasks = job.rows.div_ceil(ROWS);
+        let (n, first) = (self.task / tasks, self.task % tasks * ROWS);
+        for row in first..job.rows.min(first + ROWS) {
+            for group in 0..job.groups() {
+                let mut bias = [0.0; LANES];
+                if let Some(all) = self.bias {
+                    let lanes = LANES.min(all.len() - group * LANES);
+                    bias[..lanes].copy_from_slice(&all[group * LANES..group * LANES + lanes]);
+                }
+                for to in 0..job.stencil.to.len() {
+                    // SAFETY: the arrays were checked against their shapes; rows of different tasks
+                    // do not overlap.
+                    unsafe { self.row(s, n, row, group, to, &bias) }
+                }
+            }
+        }
+    }
+}
+
+impl Convolve<'_> {
+    /// One row of the grid, one group of outputs, one output place.
+    ///
+    /// # Safety
+    /// All of them must exist, and no other task may write them.
+    #[inline(always)]
+    unsafe fn row<S: Simd>(&self, s: S, n: usize, row: usize, group: usize, to: usize, bias: &[f32; LANES]) {
+        let job = self.job;
+        let (stencil, inputs) = (job.stencil, job.x.c);
+        let bias = s.lanes(bias);
+        let out = self.y.at(job.y_at(n, group, row, stencil.to[to]));
+        let has_high = 2 * group + 1 < job.y.blocks();
+        let (in_step, out_step) = (stencil.in_step * BLOCK, stencil.out_step * BLOCK);
+        let mut pixel = 0;
+        while pixel < job.columns {
+            let rows = next_rows(job.columns - pixel, S::ROWS);
+            with_rows!(rows, S, R => {
+                let mut acc = [bias; R];
+                for (k, &from) in stencil.from.iter().enumerate() {
+                    let a = self.x.as_ptr().add(job.x_at(n, row, from) + pixel * in_step);
+                    let tap = to * stencil.from.len() + k;
+                    let panel = self.panels.as_ptr().add(group * job.panel() + tap * inputs * LANES);
+                    gather(s, &mut acc, a, (in_step, job.x.plane()), inputs, panel);
+                }
+                for (r, &sum) in acc.iter().enumerate() {
+                    let at = out.add((pixel + r) * out_step);
+                    if has_high {
+                        s.store2(at, at.add(job.y.plane()), sum);
+                    } else {
+                        s.store_low(at, sum);
+                    }
+                }
+            });
+            pixel += rows;
+        }
+    }
+}

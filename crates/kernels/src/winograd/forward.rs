@@ -1,0 +1,267 @@
+//! The convolution itself, which with turned filters is also the gradient of its input.
+
+use super::filters::{Filters, place_len, transform};
+use super::tiles::{EDGE, Grid, MOST, Place, input_place_len, transform_input};
+use super::transforms::output;
+use super::{PLACES, SKEW};
+use crate::buffer::Buffer;
+use crate::gemm::{gather, next_rows, with_rows};
+use crate::parallel::{Shared, each};
+use crate::shape::{BLOCK, Blocked};
+use crate::simd::{Isa, Kernel, LANES, Simd};
+
+/// Bytes that the transformed tiles of a task should not exceed, so that they stay in its L2 cache.
+const CACHE: usize = 640 << 10;
+
+/// Up to this many tiles the tasks are groups of output channels, each of which transforms its own
+/// filters; beyond, tasks are tiles and share the transformed filters.
+const FEW: usize = MOST;
+
+/// `y = x ∗ filters + bias`, written inside `y`'s halo.
+pub(crate) fn convolve(
+    isa: Isa,
+    shape: Blocked,
+    x: &[f32],
+    filters: Filters<'_>,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let out = shape.with_channels(filters.outputs);
+    shape.check(x);
+    out.check(y);
+    assert_eq!(shape.c, filters.inputs, "channels that the filters read");
+    assert!(bias.is_none_or(|b| b.len() == filters.outputs), "a bias for each output channel");
+    let job = Job { shape, out, grid: Grid::new(shape), x, filters, bias, y: Shared::new(y) };
+    if job.grid.tiles() <= FEW { job.by_channels(isa) } else { job.by_tiles(isa) }
+}
+
+/// One convolution.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    shape: Blocked,
+    out: Blocked,
+    grid: Grid,
+    x: &'a [f32],
+    filters: Filters<'a>,
+    bias: Option<&'a [f32]>,
+    y: Shared,
+}
+
+impl Job<'_> {
+    /// Tasks are runs of tiles.
+    fn by_tiles(self, isa: Isa) {
+        let (blocks, groups) = (self.shape.blocks(), self.filters.groups());
+        let stride = place_len(self.filters.inputs, groups);
+        let mut u = Buffer::dirty(PLACES * stride);
+        let shared = Shared::new(&mut u);
+        each(groups, |group| isa.run(Prepare { job: self, group, stride, u: shared }));
+        let per_tile = PLACES * size_of::<f32>() * (blocks * BLOCK + LANES * groups);
+        let at_once = (CACHE / per_tile / 12 * 12).clamp(12, 48);
+        let u = &u[..];
+        each(self.grid.tiles().div_ceil(at_once), |task| {
+            let first = task * at_once;
+            let count = at_once.min(self.grid.tiles() - first);
+            isa.run(Tiles { job: self, first, count, u, stride });
+        });
+    }
+
+    /// Tasks are groups of 16 output channels.
+    fn by_channels(self, isa: Isa) {
+        let (blocks, count) = (self.shape.blocks(), self.grid.tiles());
+        let stride = input_place_len(blocks, count.next_multiple_of(2));
+        let mut v = Buffer::dirty(PLACES * stride);
+        let shared = Shared::new(&mut v);
+        each(blocks, |block| isa.run(Transform { job: self, block, stride, v: shared }));
+        let v = &v[..];
+        each(self.filters.groups(), |group| isa.run(Channels { job: self, group, v, stride }));
+    }
+
+    /// Multiplies the tiles' transforms by one group's filters, for all 36 places: `m` is
+    /// `[36][tile][16]`.
+    ///
+    /// # Safety
+    /// `v` and `u` must be transforms of this job with the given strides; `m` must have room.
+    #[inline(always)]
+    unsafe fn products<S: Simd>(
+        self,
+        s: S,
+        count: usize,
+        (v, v_stride): (*const f32, usize),
+        (u, u_stride): (*const f32, usize),
+        (m, m_stride): (*mut f32, usize),
+    ) {
+        let block = count.next_multiple_of(2) * BLOCK;
+        let inputs = self.filters.inputs;
+        for place in 0..PLACES {
+            let (v, u, m) = (v.add(place * v_stride), u.add(place * u_stride), m.add(place * m_stride));
+            let mut t = 0;
+            while t < count {
+                let rows = next_rows(count - t, S::ROWS);
+                with_rows!(rows, S, R => {
+                    let mut acc = [s.zero(); R];
+                    gather(s, &mut acc, v.add(t * BLOCK), (BLOCK, block), inputs, u);
+                    for (r, &sum) in acc.iter().enumerate() {
+                        s.store(m.add((t + r) * LANES), sum);
+                    }
+                });
+                t += rows;
+            }
+        }
+    }
+
+    /// `Aᵀ m A` plus bias to the output's places.
+    ///
+    /// # Safety
+    /// `m` must be the products of this group and these tiles; no other task writes them.
+    #[inline(always)]
+    unsafe fn finish<S: Simd>(self, s: S, group: usize, places: &[Place], m: *const f32, m_stride: usize) {
+        let mut bias = [0.0; LANES];
+        if let Some(all) = self.bias {
+            let first = group * LANES;
+            let lanes = LANES.min(all.len() - first);
+            bias[..lanes].copy_from_slice(&all[first..first + lanes]);
+        }
+        let bias = s.lanes(&bias);
+        let plane = self.out.plane();
+        let has_high = 2 * group + 1 < self.out.blocks();
+        for (t, place) in places.iter().enumerate() {
+            let m = m.add(t * LANES);
+            let mut half = [[s.zero(); 6]; 4];
+            for x in 0..6 {
+                let mut column = [s.zero(); 6];
+                for (i, value) in column.iter_mut().enumerate() {
+                    *value = s.load(m.add((i * 6 + x) * m_stride));
+                }
+                let values = output(s, column);
+                for y in 0..4 {
+                    half[y][x] = values[y];
+                }
+            }
+            let low = self.y.at(place.start + 2 * group * plane);
+            let (rows, columns) = (EDGE.min(self.out.h - place.y), EDGE.min(self.out.w - place.x));
+            for (y, line) in half.into_iter().enumerate() {
+                let values = output(s, line);
+                if y >= rows {
+                    break;
+                }
+                for (x, &value) in values.iter().enumerate() {
+                    if x >= columns {
+                        break;
+                    }
+                    let to = low.add(y * self.out.row() + x * BLOCK);
+                    let value = s.add(value, bias);
+                    if has_high {
+                        s.store2(to, to.add(plane), value);
+                    } else {
+                        s.store_low(to, value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Transforms one group's filters into the shared array.
+struct Prepare<'a> {
+    job: Job<'a>,
+    group: usize,
+    stride: usize,
+    u: Shared,
+}
+
+impl Kernel for Prepare<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let filters = self.job.filters;
+        // SAFETY: each group has its own part of every place of the array.
+        unsafe {
+            transform(s, filters, self.group, self.u.at(self.group * filters.inputs * LANES), self.stride);
+        }
+    }
+}
+
+/// All channels of a run of tiles.
+struct Tiles<'a> {
+    job: Job<'a>,
+    first: usize,
+    count: usize,
+    u: &'a [f32],
+    stride: usize,
+}
+
+impl Kernel for Tiles<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { job, first, count, u, stride } = self;
+        let blocks = job.shape.blocks();
+        let even = count.next_multiple_of(2);
+        let (v_stride, m_stride) = (input_place_len(blocks, even), count * LANES + SKEW);
+        let mut v = Buffer::dirty(PLACES * v_stride);
+        let mut m = Buffer::dirty(PLACES * m_stride);
+        let places = job.grid.places(first, count);
+        // SAFETY: `x` and `y` were checked against their shapes; the buffers have the lengths that the
+        // strides imply; tiles of different tasks do not overlap.
+        unsafe {
+            for block in 0..blocks {
+                let to = v.as_mut_ptr().add(block * even * BLOCK);
+                transform_input(s, job.shape, job.x.as_ptr(), block, &places, to, v_stride);
+            }
+            // The output has other channels than the input, hence another image length.
+            let places = Grid::new(job.out).places(first, count);
+            for group in 0..job.filters.groups() {
+                let u = u.as_ptr().add(group * job.filters.inputs * LANES);
+                job.products(s, count, (v.as_ptr(), v_stride), (u, stride), (m.as_mut_ptr(), m_stride));
+                job.finish(s, group, &places, m.as_ptr(), m_stride);
+            }
+        }
+    }
+}
+
+/// Transforms all tiles of one channel block.
+struct Transform<'a> {
+    job: Job<'a>,
+    block: usize,
+    stride: usize,
+    v: Shared,
+}
+
+impl Kernel for Transform<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { job, block, stride, v } = self;
+        let count = job.grid.tiles();
+        let places = job.grid.places(0, count);
+        // SAFETY: `x` was checked against its shape; each block has its own part of every place.
+        unsafe {
+            let to = v.at(block * count.next_multiple_of(2) * BLOCK);
+            transform_input(s, job.shape, job.x.as_ptr(), block, &places, to, stride);
+        }
+    }
+}
+
+/// One group of output channels of all tiles.
+struct Channels<'a> {
+    job: Job<'a>,
+    group: usize,
+    v: &'a [f32],
+    stride: usize,
+}
+
+impl Kernel for Channels<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { job, group, v, stride } = self;
+        let count = job.grid.tiles();
+        let (u_stride, m_stride) = (job.filters.inputs * LANES + SKEW, count * LANES + SKEW);
+        let mut u = Buffer::dirty(PLACES * u_stride);
+        let mut m = Buffer::dirty(PLACES * m_stride);
+        let places = Grid::new(job.out).places(0, count);
+        // SAFETY: the buffers have the lengths that the strides imply; each group of output channels
+        // has its own planes of `y`, which was checked against its shape.
+        unsafe {
+            transform(s, job.filters, group, u.as_mut_ptr(), u_stride);
+            job.products(s, count, (v.as_ptr(), stride), (u.as_ptr(), u_stride), (m.as_mut_ptr(), m_stride));
+            job.finish(s, group, &places, m.as_ptr(), m_stride);
+        }
+    }
+}

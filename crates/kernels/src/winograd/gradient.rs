@@ -1,0 +1,239 @@
+//! The gradient of the filters.
+//!
+//! `∂g = Gᵀ [ Σ_tiles (Bᵀ d B) ⊙ (A y Aᵀ) ] G`. The sum over tiles is split into a fixed number of
+//! parts where there are many tiles, else the work is split by output channels; the parts are added in
+//! the order of their index.
+
+use super::filters::transform_back;
+use super::tiles::{Grid, MOST, input_place_len, transform_gradient, transform_input};
+use super::{PLACES, SKEW};
+use crate::buffer::Buffer;
+use crate::gemm::{Packed, outer};
+use crate::parallel::{Shared, each, part};
+use crate::shape::{BLOCK, Blocked};
+use crate::simd::{Isa, Kernel, LANES, Simd};
+
+/// Most parts of the sum over tiles.
+const PARTS: usize = 8;
+/// Bytes that all parts together should not exceed.
+const PARTS_BYTES: usize = 8 << 20;
+/// Bytes that the transformed tiles of a task should not exceed.
+const CACHE: usize = 512 << 10;
+
+/// `[c_out, c_in, 3, 3]` from the input `x` and the output's gradient `dy`.
+pub(crate) fn weight_gradient(isa: Isa, shape: Blocked, x: &[f32], c_out: usize, dy: &[f32], dw: &mut [f32]) {
+    let out = shape.with_channels(c_out);
+    shape.check(x);
+    out.check(dy);
+    assert_eq!(dw.len(), c_out * shape.c * 9, "weights of [{c_out}, {}, 3, 3]", shape.c);
+    let groups = c_out.div_ceil(LANES);
+    // Sums are [group][channel block][36][8][16].
+    let group_len = shape.blocks() * PLACES * BLOCK * LANES;
+    let job = Job { shape, out, grid: Grid::new(shape), x, dy, groups, group_len };
+    let tiles = job.grid.tiles();
+    let parts = if tiles <= MOST {
+        1
+    } else {
+        (PARTS_BYTES / (groups * group_len * size_of::<f32>())).clamp(1, PARTS).min(tiles.div_ceil(MOST))
+    };
+    let mut sums = Buffer::dirty(parts * groups * group_len);
+    let shared = Shared::new(&mut sums);
+    if parts == 1 {
+        for first in (0..tiles).step_by(MOST) {
+            job.by_channels(isa, first, MOST.min(tiles - first), shared);
+        }
+    } else {
+        each(parts, |i| {
+            let range = part(tiles, parts, i);
+            isa.run(Part {
+                job,
+                first: range.start,
+                end: range.end,
+                sums: shared,
+                offset: i * groups * group_len,
+            });
+        });
+    }
+    let dw = Shared::new(dw);
+    each(groups, |group| isa.run(Finish { job, parts, group, sums: shared, dw }));
+}
+
+/// One gradient.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    shape: Blocked,
+    out: Blocked,
+    grid: Grid,
+    x: &'a [f32],
+    dy: &'a [f32],
+    groups: usize,
+    group_len: usize,
+}
+
+impl Job<'_> {
+    /// Adds the products of some tiles for one group of outputs; the first tiles overwrite the sums.
+    ///
+    /// # Safety
+    /// `v` and `z` must be transforms of `count` tiles, `sums` one group's.
+    #[inline(always)]
+    unsafe fn add<S: Simd>(
+        self,
+        s: S,
+        count: usize,
+        (v, v_stride): (*const f32, usize),
+        (z, z_stride): (*const f32, usize),
+        (sums, fresh): (*mut f32, bool),
+    ) {
+        let even = count.next_multiple_of(2);
+        for block in 0..self.shape.blocks() {
+            for place in 0..PLACES {
+                let v = v.add(place * v_stride + block * even * BLOCK);
+                let to = sums.add((block * PLACES + place) * BLOCK * LANES);
+                outer(s, (to, fresh), (v, BLOCK), Packed(z.add(place * z_stride)), count);
+            }
+        }
+    }
+
+    /// Adds the products of a few tiles; tasks are first channel blocks, then groups of outputs.
+    fn by_channels(self, isa: Isa, first: usize, count: usize, sums: Shared) {
+        let blocks = self.shape.blocks();
+        let stride = input_place_len(blocks, count.next_multiple_of(2));
+        let mut v = Buffer::dirty(PLACES * stride);
+        let shared = Shared::new(&mut v);
+        each(blocks, |block| isa.run(Input { job: self, block, first, count, stride, v: shared }));
+        let v = &v[..];
+        each(self.groups, |group| isa.run(Outputs { job: self, group, first, count, v, stride, sums }));
+    }
+}
+
+/// All channels of a part of the tiles.
+struct Part<'a> {
+    job: Job<'a>,
+    first: usize,
+    end: usize,
+    sums: Shared,
+    offset: usize,
+}
+
+impl Kernel for Part<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { job, first, end, sums, offset } = self;
+        let blocks = job.shape.blocks();
+        let per_tile = PLACES * size_of::<f32>() * (blocks * BLOCK + LANES);
+        let at_once = (CACHE / per_tile / 4 * 4).clamp(16, MOST);
+        let (v_stride, z_stride) = (input_place_len(blocks, at_once), at_once * LANES + SKEW);
+        let mut v = Buffer::dirty(PLACES * v_stride);
+        let mut z = Buffer::dirty(PLACES * z_stride);
+        for at in (first..end).step_by(at_once) {
+            let (fresh, first) = (at == first, at);
+            let count = at_once.min(end - first);
+            let places = job.grid.places(first, count);
+            let even = count.next_multiple_of(2);
+            // SAFETY: `x` and `dy` were checked against their shapes, the buffers have the lengths that
+            // the strides imply, and each part has its own sums.
+            unsafe {
+                for block in 0..blocks {
+                    let to = v.as_mut_ptr().add(block * even * BLOCK);
+                    transform_input(s, job.shape, job.x.as_ptr(), block, &places, to, v_stride);
+                }
+                for group in 0..job.groups {
+                    // The gradient has other channels than the input, hence another image length.
+                    let places = Grid::new(job.out).places(first, count);
+                    transform_gradient(s, job.out, job.dy.as_ptr(), group, &places, z.as_mut_ptr(), z_stride);
+                    let sums = sums.at(offset + group * job.group_len);
+                    job.add(s, count, (v.as_ptr(), v_stride), (z.as_ptr(), z_stride), (sums, fresh));
+                }
+            }
+        }
+    }
+}
+
+/// Transforms the tiles of one channel block of the input.
+struct Input<'a> {
+    job: Job<'a>,
+    block: usize,
+    first: usize,
+    count: usize,
+    stride: usize,
+    v: Shared,
+}
+
+impl Kernel for Input<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { job, block, first, count, stride, v } = self;
+        let places = job.grid.places(first, count);
+        // SAFETY: `x` was checked against its shape; each block has its own part of every place.
+        unsafe {
+            let to = v.at(block * count.next_multiple_of(2) * BLOCK);
+            transform_input(s, job.shape, job.x.as_ptr(), block, &places, to, stride);
+        }
+    }
+}
+
+/// One group of outputs of a few tiles.
+struct Outputs<'a> {
+    job: Job<'a>,
+    group: usize,
+    first: usize,
+    count: usize,
+    v: &'a [f32],
+    stride: usize,
+    sums: Shared,
+}
+
+impl Kernel for Outputs<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { job, group, first, count, v, stride, sums } = self;
+        let z_stride = count * LANES + SKEW;
+        let mut z = Buffer::dirty(PLACES * z_stride);
+        let places = Grid::new(job.out).places(first, count);
+        // SAFETY: `dy` was checked against its shape, the buffers have the lengths that the strides
+        // imply, and each group has its own sums.
+        unsafe {
+            transform_gradient(s, job.out, job.dy.as_ptr(), group, &places, z.as_mut_ptr(), z_stride);
+            let sums = sums.at(group * job.group_len);
+            job.add(s, count, (v.as_ptr(), stride), (z.as_ptr(), z_stride), (sums, first == 0));
+        }
+    }
+}
+
+/// Adds the parts of one group of outputs and brings them back from Winograd's domain.
+struct Finish<'a> {
+    job: Job<'a>,
+    parts: usize,
+    group: usize,
+    sums: Shared,
+    dw: Shared,
+}
+
+impl Kernel for Finish<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { job, parts, group, sums, dw } = self;
+        let (c_in, c_out) = (job.shape.c, job.out.c);
+        let lanes = LANES.min(c_out - group * LANES);
+        // SAFETY: each group has its own sums and its own outputs' weights.
+        unsafe {
+            let total = sums.at(group * job.group_len);
+            for i in 1..parts {
+                let part = sums.at((i * job.groups + group) * job.group_len);
+                for j in (0..job.group_len).step_by(LANES) {
+                    s.store(total.add(j), s.add(s.load(total.add(j)), s.load(part.add(j))));
+                }
+            }
+            for c in 0..c_in {
+                let from = total.add((c / BLOCK * PLACES * BLOCK + c % BLOCK) * LANES);
+                let taps = transform_back(s, from, BLOCK * LANES);
+                for lane in 0..lanes {
+                    let to = dw.at(((group * LANES + lane) * c_in + c) * 9);
+                    for (k, tap) in taps.iter().enumerate() {
+                        *to.add(k) = tap[lane];
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Every kernel on every instruction set of this machine against its plain reference, at odd shapes.
+
+use proptest::prelude::*;
+use tomosieve_kernels::{
+    BLOCK, Blocked, Buffer, Conv, Isa, Kind, NormAct, channel_sums, max_pool2, max_pool2_backward, norm_act,
+    norm_act_backward, norm_act_in_place, pooled, reference, to_blocked, to_nchw,
+};
+
+/// Values in (−1, 1) by a congruential generator.
+fn noise(len: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    };
+    (0..len).map(next).collect()
+}
+
+fn count(shape: Blocked) -> usize {
+    shape.n * shape.c * shape.h * shape.w
+}
+
+fn blocked(shape: Blocked, values: &[f32]) -> Buffer {
+    let mut out = littered(shape);
+    to_blocked(shape, values, &mut out);
+    out
+}
+
+fn plain(shape: Blocked, values: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; count(shape)];
+    to_nchw(shape, values, &mut out);
+    out
+}
+
+/// Memory that a kernel must overwrite.
+fn littered(shape: Blocked) -> Buffer {
+    let mut out = Buffer::dirty(shape.len());
+    out.fill(f32::NAN);
+    out
+}
+
+fn close(got: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(got.len(), expected.len());
+    let scale = expected.iter().fold(1.0_f32, |most, v| most.max(v.abs()));
+    for (i, (a, b)) in got.iter().zip(expected).enumerate() {
+        assert!((a - b).abs() <= tolerance * scale, "value {i}: {a} instead of {b} (scale {scale})");
+    }
+}
+
+/// The halo and the channels beyond the last must be zero.
+fn tidy(shape: Blocked, values: &[f32]) {
+    let [_, blocks, rows, columns, _] = shape.dims();
+    for (i, &value) in values.iter().enumerate() {
+        let (lane, x) = (i % BLOCK, i / BLOCK % columns);
+        let (y, block) = (i / BLOCK / columns % rows, i / shape.plane() % blocks);
+        let inside = (1..rows - 1).contains(&y) && (1..columns - 1).contains(&x);
+        assert!((inside && block * BLOCK + lane < shape.c) || value == 0.0, "{value} outside {shape:?}");
+    }
+}
+
+fn conv_agrees(conv: Conv, seed: u64) {
+    let (input, output) = (conv.input, conv.output());
+    let (x, dy) = (noise(count(input), seed), noise(count(output), seed + 1));
+    let (weight, bias) = (noise(conv.weights(), seed + 2), noise(conv.c_out, seed + 3));
+    let y = reference::conv_forward(conv, &x, &weight, &bias);
+    let dx = reference::conv_backward_input(conv, &dy, &weight);
+    let dw = reference::conv_backward_weight(conv, &x, &dy);
+    let (xb, dyb) = (blocked(input, &x), blocked(output, &dy));
+    for isa in Isa::available() {
+        let mut out = littered(output);
+        conv.forward(isa, &xb, &weight, Some(&bias), &mut out);
+        tidy(output, &out);
+        close(&plain(output, &out), &y, 2e-5);
+        let mut back = littered(input);
+        conv.backward_input(isa, &dyb, &weight, &mut back);
+        tidy(input, &back);
+        close(&plain(input, &back), &dx, 2e-5);
+        let mut grad = vec![f32::NAN; conv.weights()];
+        conv.backward_weight(isa, &xb, &dyb, &mut grad);
+        close(&grad, &dw, 5e-5);
+        close(&channel_sums(isa, output, &dyb), &reference::channel_sums(output, &dy), 1e-5);
+    }
+}
+
+fn norm_agrees(shape: Blocked, groups: usize, masked: bool, mean: f32, seed: u64) {
+    let x: Vec<f32> = noise(count(shape), seed).into_iter().map(|v| v + mean).collect();
+    let dy = noise(count(shape), seed + 1);
+    let [gamma, beta, slope] = [2, 3, 4].map(|s| noise(shape.c, seed + s));
+    let mask: Vec<f32> =
+        noise(shape.n * shape.c, seed + 5).iter().map(|&v| if v < 0.0 { 0.0 } else { 1.25 }).collect();
+    let params = NormAct {
+        gamma: &gamma,
+        beta: &beta,
+        slope: &slope,
+        mask: masked.then_some(&mask[..]),
+        groups,
+        epsilon: 1e-5,
+    };
+    let y = reference::norm_act(shape, &x, params);
+    let [dx, dgamma, dbeta, dslope] = reference::norm_act_backward(shape, &x, params, &dy);
+    let (xb, dyb) = (blocked(shape, &x), blocked(shape, &dy));
+    for isa in Isa::available() {
+        let mut out = littered(shape);
+        let stats = norm_act(isa, shape, &xb, params, &mut out);
+        tidy(shape, &out);
+        close(&plain(shape, &out), &y, 1e-4);
+        let mut own = blocked(shape, &x);
+        norm_act_in_place(isa, shape, &mut own, params);
+        assert_eq!(&own[..], &out[..]);
+        let mut back = littered(shape);
+        let grads = norm_act_backward(isa, shape, &xb, params, &stats, &dyb, &mut back);
+        tidy(shape, &back);
+        close(&plain(shape, &back), &dx, 2e-4);
+        close(&grads.gamma, &dgamma, 2e-4);
+        close(&grads.beta, &dbeta, 2e-4);
+        close(&grads.slope, &dslope, 2e-4);
+        close(&grads.bias, &reference::channel_sums(shape, &dx), 2e-3);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn convolutions_agree(kind in 0_usize..3, n in 1_usize..4, c in 1_usize..36, c_out in 1_usize..36, h in 1_usize..20, w in 1_usize..20, seed in 0_u64..1000) {
+        let kind = [Kind::Square, Kind::Point, Kind::Spread][kind];
+        conv_agrees(Conv { kind, input: Blocked::new(n, c, h, w), c_out }, seed);
+    }
+
+    #[test]
+    fn norms_agree(n in 1_usize..4, each in 1_usize..7, groups in 1_usize..9, h in 2_usize..20, w in 2_usize..20, masked: bool, seed in 0_u64..1000) {
+        norm_agrees(Blocked::new(n, each * groups, h, w), groups, masked, 0.3, seed);
+    }
+
+    #[test]
+    fn pooling_agrees(n in 1_usize..4, c in 1_usize..20, h in 2_usize..20, w in 2_usize..20, coarse: bool, seed in 0_u64..1000) {
+        let shape = Blocked::new(n, c, h, w);
+        let mut x = noise(count(shape), seed);
+        if coarse {
+            for value in &mut x {
+                *value = (*value * 2.0).round(); // many ties
+            }
+        }
+        let dy = noise(count(pooled(shape)), seed + 1);
+        let (xb, dyb) = (blocked(shape, &x), blocked(pooled(shape), &dy));
+        for isa in Isa::available() {
+            let mut y = littered(pooled(shape));
+            max_pool2(isa, shape, &xb, &mut y);
+            tidy(pooled(shape), &y);
+            prop_assert_eq!(plain(pooled(shape), &y), reference::max_pool2(shape, &x));
+            let mut dx = littered(shape);
+            max_pool2_backward(isa, shape, &xb, &dyb, &mut dx);
+            tidy(shape, &dx);
+            prop_assert_eq!(plain(shape, &dx), reference::max_pool2_backward(shape, &x, &dy));
+        }
+    }
+}
+
+/// More tiles than are handled at a time, and sums in several parts.
+#[test]
+fn large_convolutions_agree() {
+    conv_agrees(Conv { kind: Kind::Square, input: Blocked::new(2, 7, 70, 61), c_out: 16 }, 1);
+    conv_agrees(Conv { kind: Kind::Square, input: Blocked::new(1, 40, 37, 40), c_out: 24 }, 2);
+    conv_agrees(Conv { kind: Kind::Spread, input: Blocked::new(2, 40, 17, 33), c_out: 24 }, 3);
+}
+
+#[test]
+fn a_large_mean_costs_no_digits() {
+    norm_agrees(Blocked::new(1, 8, 33, 31), 2, false, 100.0, 7);
+}
+
+#[test]
+fn results_do_not_depend_on_threads() {
+    let conv = Conv { kind: Kind::Square, input: Blocked::new(2, 16, 50, 46), c_out: 24 };
+    let x = blocked(conv.input, &noise(count(conv.input), 1));
+    let dy = blocked(conv.output(), &noise(count(conv.output()), 2));
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut dw = vec![0.0; conv.weights()];
+            conv.backward_weight(Isa::best(), &x, &dy, &mut dw);
+            dw
+        })
+    };
+    assert_eq!(run(1), run(3));
+}

@@ -1,0 +1,77 @@
+//! Which function serves which operation on which back end.
+
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::{Autodiff, Flex};
+use tomosieve_kernels::Kind;
+
+use super::BlockedOps;
+use super::conv::{conv, conv_tracked};
+use super::conv_norm_act::{self, Layer};
+use super::layout::{self, Tracked};
+use super::pool::{max_pool2, max_pool2_tracked};
+use super::storage::{Cpu, Values};
+
+impl BlockedOps for Flex {
+    fn blocked_enter(x: Cpu) -> Cpu {
+        layout::enter(x)
+    }
+
+    fn blocked_leave(x: Cpu, channels: usize) -> Cpu {
+        layout::leave(x, channels)
+    }
+
+    fn blocked_conv(x: Cpu, weight: Cpu, bias: Cpu, kind: Kind) -> Cpu {
+        conv(&Values::new(x), &Values::new(weight), &Values::new(bias), kind)
+    }
+
+    fn blocked_conv_norm_act(
+        x: Cpu,
+        weight: Cpu,
+        bias: Cpu,
+        gamma: Cpu,
+        beta: Cpu,
+        slope: Cpu,
+        mask: Option<Vec<f32>>,
+        groups: usize,
+        epsilon: f32,
+    ) -> Cpu {
+        let [weight, bias, gamma, beta, slope] = [weight, bias, gamma, beta, slope].map(Values::new);
+        Layer { weight, bias, gamma, beta, slope, mask, groups, epsilon }.infer(&Values::new(x))
+    }
+
+    fn blocked_max_pool2(x: Cpu) -> Cpu {
+        max_pool2(&Values::new(x))
+    }
+}
+
+impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
+    fn blocked_enter(x: Tracked<C>) -> Tracked<C> {
+        layout::enter_tracked::<C>(x)
+    }
+
+    fn blocked_leave(x: Tracked<C>, channels: usize) -> Tracked<C> {
+        layout::leave_tracked::<C>(x, channels)
+    }
+
+    fn blocked_conv(x: Tracked<C>, weight: Tracked<C>, bias: Tracked<C>, kind: Kind) -> Tracked<C> {
+        conv_tracked::<C>(x, weight, bias, kind)
+    }
+
+    fn blocked_conv_norm_act(
+        x: Tracked<C>,
+        weight: Tracked<C>,
+        bias: Tracked<C>,
+        gamma: Tracked<C>,
+        beta: Tracked<C>,
+        slope: Tracked<C>,
+        mask: Option<Vec<f32>>,
+        groups: usize,
+        epsilon: f32,
+    ) -> Tracked<C> {
+        conv_norm_act::tracked::<C>(x, [weight, bias, gamma, beta, slope], mask, groups, epsilon)
+    }
+
+    fn blocked_max_pool2(x: Tracked<C>) -> Tracked<C> {
+        max_pool2_tracked::<C>(x)
+    }
+}

@@ -1,0 +1,159 @@
+//! Convolution, group norm, `PReLU` and channel dropout as one operation: what most of a network is.
+
+use std::sync::Arc;
+
+use burn::backend::Flex;
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use tomosieve_kernels::{
+    Buffer, Conv, Isa, Kind, NormAct, NormGradients, NormStats, norm_act, norm_act_backward,
+    norm_act_in_place, together,
+};
+
+use super::layout::Tracked;
+use super::storage::{Cpu, Values, tensor, vector};
+
+/// Everything but the activation that comes in.
+#[derive(Debug, Clone)]
+pub(super) struct Layer {
+    pub(super) weight: Values,
+    pub(super) bias: Values,
+    pub(super) gamma: Values,
+    pub(super) beta: Values,
+    pub(super) slope: Values,
+    pub(super) mask: Option<Vec<f32>>,
+    pub(super) groups: usize,
+    pub(super) epsilon: f32,
+}
+
+impl Layer {
+    fn norm(&self) -> NormAct<'_> {
+        NormAct {
+            gamma: &self.gamma,
+            beta: &self.beta,
+            slope: &self.slope,
+            mask: self.mask.as_deref(),
+            groups: self.groups,
+            epsilon: self.epsilon,
+        }
+    }
+
+    fn convolve(&self, x: &Values) -> (Conv, Buffer) {
+        let conv = super::conv::of(x, &self.weight, Kind::Square);
+        let mut z = Buffer::dirty(conv.output().len());
+        conv.forward(Isa::best(), x, &self.weight, Some(&self.bias), &mut z);
+        (conv, z)
+    }
+
+    /// The output alone; the norm overwrites the convolution.
+    pub(super) fn infer(&self, x: &Values) -> Cpu {
+        let (conv, z) = together(|| {
+            let (conv, mut z) = self.convolve(x);
+            norm_act_in_place(Isa::best(), conv.output(), &mut z, self.norm());
+            (conv, z)
+        });
+        tensor(z, conv.output().dims())
+    }
+
+    /// The output and what the backward pass needs.
+    fn train(self, x: Values) -> (Cpu, State) {
+        let (conv, z, y, stats) = together(|| {
+            let (conv, z) = self.convolve(&x);
+            let mut y = Buffer::dirty(conv.output().len());
+            let stats = norm_act(Isa::best(), conv.output(), &z, self.norm(), &mut y);
+            (conv, z, y, stats)
+        });
+        (tensor(y, conv.output().dims()), Arc::new(Saved { layer: self, conv, x, z, stats }))
+    }
+}
+
+/// The layer, its input, the convolution before the norm, and the norm's statistics.
+#[derive(Debug)]
+struct Saved {
+    layer: Layer,
+    conv: Conv,
+    x: Values,
+    z: Buffer,
+    stats: NormStats,
+}
+
+type State = Arc<Saved>;
+
+/// What the backward pass finds.
+struct Found {
+    norm: NormGradients,
+    x: Option<Buffer>,
+    weight: Option<Buffer>,
+}
+
+impl Saved {
+    /// The gradients, of input and weight only where wanted.
+    fn backward(&self, dy: &[f32], of_x: bool, of_weight: bool) -> Found {
+        let Self { layer, conv, x, z, stats } = self;
+        let isa = Isa::best();
+        let mut dz = Buffer::dirty(z.len());
+        let norm = norm_act_backward(isa, conv.output(), z, layer.norm(), stats, dy, &mut dz);
+        let weight = of_weight.then(|| {
+            let mut dw = Buffer::dirty(conv.weights());
+            conv.backward_weight(isa, x, &dz, &mut dw);
+            dw
+        });
+        let x = of_x.then(|| {
+            let mut dx = Buffer::dirty(x.len());
+            conv.backward_input(isa, &dz, &layer.weight, &mut dx);
+            dx
+        });
+        Found { norm, x, weight }
+    }
+}
+
+#[derive(Debug)]
+struct Activated;
+
+impl Backward<Flex, 6> for Activated {
+    type State = State;
+
+    fn backward(self, ops: Ops<State, 6>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = Values::new(grads.consume::<Flex>(&ops.node));
+        let [of_x, of_weight, of_bias, of_gamma, of_beta, of_slope] = ops.parents;
+        let saved = &*ops.state;
+        let Found { norm, x, weight } = together(|| saved.backward(&dy, of_x.is_some(), of_weight.is_some()));
+        if let (Some(node), Some(dx)) = (of_x, x) {
+            grads.register::<Flex>(node.id, tensor(dx, saved.conv.input.dims()));
+        }
+        if let (Some(node), Some(dw)) = (of_weight, weight) {
+            grads.register::<Flex>(node.id, tensor(dw, saved.layer.weight.dims::<4>()));
+        }
+        let vectors =
+            [(of_bias, norm.bias), (of_gamma, norm.gamma), (of_beta, norm.beta), (of_slope, norm.slope)];
+        for (parent, values) in vectors {
+            if let Some(node) = parent {
+                grads.register::<Flex>(node.id, vector(values));
+            }
+        }
+    }
+}
+
+/// The layer with its gradients; `parents` are weight, bias, gamma, beta and slope.
+pub(super) fn tracked<C: CheckpointStrategy>(
+    x: Tracked<C>,
+    parents: [Tracked<C>; 5],
+    mask: Option<Vec<f32>>,
+    groups: usize,
+    epsilon: f32,
+) -> Tracked<C> {
+    let [weight, bias, gamma, beta, slope] = &parents;
+    let nodes = [x.node(), weight.node(), bias.node(), gamma.node(), beta.node(), slope.node()];
+    let values = |t: Tracked<C>| Values::new(t.into_primitive());
+    let x = values(x);
+    let [weight, bias, gamma, beta, slope] = parents.map(values);
+    let layer = Layer { weight, bias, gamma, beta, slope, mask, groups, epsilon };
+    match Activated.prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(op) => {
+            let (y, state) = layer.train(x);
+            op.finish(state, y)
+        }
+        OpsKind::UnTracked(op) => op.finish(layer.infer(&x)),
+    }
+}

@@ -1,0 +1,131 @@
+//! The kernels of [`tomosieve_kernels`] as differentiable operations of burn.
+//!
+//! Activations are float tensors `[n, ⌈c/8⌉, h + 2, w + 2, 8]` in the kernels' blocked layout. The
+//! operations exist on the CPU back end (`Flex`) and, with gradients written by hand, on `Autodiff` of
+//! it; on any other back end they panic, so ask [`available`] first. [`Features`](crate::features)
+//! does, and is what networks use.
+//!
+//! No operation copies a tensor: inputs are read where they lie (unless they are views with gaps),
+//! outputs are [`tomosieve_kernels::Buffer`]s that burn's storage takes over and that go back to
+//! their shelf when the last tensor is dropped.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::{Device, Tensor};
+use tomosieve_kernels::Kind;
+
+mod backends;
+mod conv;
+mod conv_norm_act;
+mod layout;
+mod pool;
+mod storage;
+
+/// The operations, on primitive tensors.
+#[backend_extension(Flex, Autodiff)]
+pub trait BlockedOps: Backend {
+    /// `[n, c, h, w]` to the blocked layout.
+    fn blocked_enter(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// The blocked layout to `[n, channels, h, w]`.
+    fn blocked_leave(x: FloatTensor<Self>, channels: usize) -> FloatTensor<Self>;
+    /// A convolution with a bias.
+    fn blocked_conv(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        kind: Kind,
+    ) -> FloatTensor<Self>;
+    /// 3×3 convolution, group norm, `PReLU` and channel dropout, whose factors are `[n, c_out]`.
+    #[allow(clippy::too_many_arguments)]
+    fn blocked_conv_norm_act(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        mask: Option<Vec<f32>>,
+        groups: usize,
+        epsilon: f32,
+    ) -> FloatTensor<Self>;
+    /// Maximum of 2×2, stride 2.
+    fn blocked_max_pool2(x: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// Whether the operations exist on a device, with or without autodiff.
+pub fn available(device: &Device) -> bool {
+    *device == Device::flex()
+}
+
+/// `[n, c, h, w] → [n, ⌈c/8⌉, h + 2, w + 2, 8]`
+pub fn enter(x: Tensor<4>) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_enter(x.into_dispatch()))
+}
+
+/// `[n, ⌈c/8⌉, h + 2, w + 2, 8] → [n, c, h, w]`
+pub fn leave(x: Tensor<5>, channels: usize) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::blocked_leave(x.into_dispatch(), channels))
+}
+
+/// 1×1 convolution with a weight `[c_out, c, 1, 1]` and a bias `[c_out]`.
+pub fn conv_point(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<5> {
+    conv(x, weight, bias, Kind::Point)
+}
+
+/// Transposed 2×2 convolution of stride 2 with a weight `[c, c_out, 2, 2]` and a bias `[c_out]`.
+pub fn conv_spread(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<5> {
+    conv(x, weight, bias, Kind::Spread)
+}
+
+fn conv(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>, kind: Kind) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_conv(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        kind,
+    ))
+}
+
+/// The parameters of a [`conv_norm_act`].
+#[derive(Debug, Clone)]
+pub struct ConvNormActParams {
+    /// Filters `[c_out, c_in, 3, 3]`.
+    pub weight: Tensor<4>,
+    /// Bias `[c_out]`.
+    pub bias: Tensor<1>,
+    /// The norm's scales `[c_out]`.
+    pub gamma: Tensor<1>,
+    /// The norm's offsets `[c_out]`.
+    pub beta: Tensor<1>,
+    /// Slopes `[c_out]` of the negative half.
+    pub slope: Tensor<1>,
+    /// Dropout's factors `[n, c_out]`; no gradient flows to them.
+    pub mask: Option<Tensor<2>>,
+    /// Groups of the norm, a divisor of `c_out`.
+    pub groups: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+/// `m · prelu(norm(x ∗ weight + bias))`, padding 1.
+///
+/// # Panics
+/// If the factors of the dropout are not `f32`.
+pub fn conv_norm_act(x: Tensor<5>, params: ConvNormActParams) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_conv_norm_act(
+        x.into_dispatch(),
+        params.weight.into_dispatch(),
+        params.bias.into_dispatch(),
+        params.gamma.into_dispatch(),
+        params.beta.into_dispatch(),
+        params.slope.into_dispatch(),
+        params.mask.map(|mask| mask.into_data().try_to_vec().expect("factors of f32")),
+        params.groups,
+        params.epsilon as f32,
+    ))
+}
+
+/// Maximum of 2×2, stride 2; a last odd row or column is left out.
+pub fn max_pool2(x: Tensor<5>) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_max_pool2(x.into_dispatch()))
+}

@@ -1,0 +1,60 @@
+//! Between burn's storage and the kernels' slices, without copies.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{AllocationProperty, Bytes, DType, Flex, FlexDevice, TensorData, ops::FloatTensorOps};
+use tomosieve_kernels::{BLOCK, Blocked, Buffer};
+
+/// A tensor of the CPU back end.
+pub(super) type Cpu = FloatTensor<Flex>;
+
+/// A tensor whose values lie in order and without gaps.
+#[derive(Debug, Clone)]
+pub(super) struct Values(Cpu);
+
+impl Values {
+    /// Copies only views with gaps.
+    pub(super) fn new(tensor: Cpu) -> Self {
+        Self(if tensor.layout().contiguous_offsets().is_some() { tensor } else { tensor.to_contiguous() })
+    }
+
+    /// The dimensions.
+    ///
+    /// # Panics
+    /// If the rank is another.
+    pub(super) fn dims<const D: usize>(&self) -> [usize; D] {
+        let shape = self.0.layout().shape();
+        std::array::from_fn(|i| {
+            assert_eq!(shape.num_dims(), D, "rank of a tensor {shape:?}");
+            shape[i]
+        })
+    }
+
+    /// The shape of an activation in the blocked layout with `channels` channels.
+    pub(super) fn blocked(&self, channels: usize) -> Blocked {
+        let [n, blocks, rows, columns, block] = self.dims();
+        let shape = Blocked::new(n, channels, rows.saturating_sub(2), columns.saturating_sub(2));
+        assert!(block == BLOCK && blocks == shape.blocks(), "{channels} channels in {:?}", self.dims::<5>());
+        shape
+    }
+}
+
+impl std::ops::Deref for Values {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        let (start, end) = self.0.layout().contiguous_offsets().expect("made contiguous");
+        &self.0.storage::<f32>()[start..end]
+    }
+}
+
+/// A tensor that owns a buffer.
+pub(super) fn tensor<const D: usize>(values: Buffer, dims: [usize; D]) -> Cpu {
+    let bytes = Bytes::from_shared(bytes::Bytes::from_owner(values), AllocationProperty::Other);
+    Flex::float_from_data(TensorData::from_bytes(bytes, dims, DType::F32), &FlexDevice)
+}
+
+/// A tensor of a few values.
+pub(super) fn vector(values: Vec<f32>) -> Cpu {
+    let len = values.len();
+    Flex::float_from_data(TensorData::new(values, [len]), &FlexDevice)
+}

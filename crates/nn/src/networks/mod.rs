@@ -1,0 +1,109 @@
+//! The roster of networks (Sec. IV-E). A new network is one file and one line here.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::blocks::BlockStyle;
+use crate::segmenter::{Segmenter, Tap};
+use crate::{Error, Result};
+
+pub mod unet;
+
+/// What a network is called and how large it is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// A name of the roster.
+    pub name: String,
+    /// Channels of each level from the finest to the bottleneck; each level halves height and width.
+    pub widths: Vec<usize>,
+    /// Most groups of a group norm; a layer of `c` channels uses `gcd(groups, c)`.
+    pub groups: usize,
+    /// Probability with which dropout silences a channel while training.
+    pub dropout: f64,
+}
+
+impl Default for NetworkConfig {
+    /// The paper's default network at about two million parameters.
+    fn default() -> Self {
+        Self { name: "unet-noskip".into(), widths: vec![16, 32, 64, 128, 288], groups: 8, dropout: 0.1 }
+    }
+}
+
+impl NetworkConfig {
+    /// Checks ranges, so that nothing deeper has to.
+    ///
+    /// # Errors
+    /// [`Error::UnknownName`] or [`Error::BadSetting`], naming the setting.
+    pub fn check(&self) -> Result<()> {
+        if !NAMES.contains(&self.name.as_str()) {
+            return Err(Error::unknown("network", &self.name, NAMES));
+        }
+        let bad = |setting, got, expected| Err(Error::BadSetting { setting, got, expected });
+        if !(2..=7).contains(&self.widths.len()) || self.widths.iter().any(|w| !(1..=4096).contains(w)) {
+            let expected = "two to seven levels of 1 to 4096 channels";
+            return bad("network.widths", format!("{:?}", self.widths), expected);
+        }
+        if self.groups == 0 {
+            return bad("network.groups", self.groups.to_string(), "at least 1");
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return bad("network.dropout", self.dropout.to_string(), "a probability in [0, 1)");
+        }
+        Ok(())
+    }
+
+    /// The style its blocks share.
+    pub fn style(&self) -> BlockStyle {
+        BlockStyle { groups: self.groups, dropout: self.dropout }
+    }
+}
+
+/// Generates the names, the enum, its constructor and its dispatch from one line a network.
+macro_rules! roster {
+    ($($name:literal => $variant:ident($type:ty) = $make:expr;)*) => {
+        /// The names of all networks.
+        pub const NAMES: &[&str] = &[$($name),*];
+
+        /// Any network of the roster. `Module` is not object-safe, so an enum is the honest registry.
+        #[derive(Module, Debug)]
+        #[allow(clippy::large_enum_variant)]
+        pub enum Network {
+            $(#[doc = concat!("`", $name, "`")] $variant($type),)*
+        }
+
+        impl Network {
+            /// The configured network for patches of `slices` channels and `classes` classes, its
+            /// weights drawn from the device's random generator.
+            ///
+            /// # Errors
+            /// What [`NetworkConfig::check`] finds.
+            pub fn new(config: &NetworkConfig, slices: usize, classes: usize, device: &Device) -> Result<Self> {
+                config.check()?;
+                match config.name.as_str() {
+                    $($name => {
+                        let make: fn(&NetworkConfig, usize, usize, &Device) -> $type = $make;
+                        Ok(Self::$variant(make(config, slices, classes, device)).materialize())
+                    })*
+                    other => Err(Error::unknown("network", other, NAMES)),
+                }
+            }
+        }
+
+        impl Segmenter for Network {
+            fn stride(&self) -> usize {
+                match self { $(Self::$variant(network) => network.stride(),)* }
+            }
+
+            fn logits(&self, x: Tensor<4>, tap: Tap<'_>) -> Tensor<4> {
+                match self { $(Self::$variant(network) => network.logits(x, tap),)* }
+            }
+        }
+    };
+}
+
+roster! {
+    "unet"        => UNet(unet::UNet)       = |c, s, k, d| unet::UNet::new(c, true, s, k, d);
+    "unet-noskip" => UNetNoSkip(unet::UNet) = |c, s, k, d| unet::UNet::new(c, false, s, k, d);
+}

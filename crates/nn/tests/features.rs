@@ -1,0 +1,122 @@
+//! The blocked layout of the CPU against burn's composed operations: values and gradients.
+
+use burn::tensor::{Device, Distribution, Tensor};
+use tomosieve_nn::device;
+use tomosieve_nn::features::Features;
+use tomosieve_nn::kernel_ops::ConvNormActParams;
+
+/// Every parameter of a small network with one skip connection.
+struct Weights {
+    four: Vec<Tensor<4>>,
+    one: Vec<Tensor<1>>,
+    mask: Tensor<2>,
+}
+
+fn normal<const D: usize>(shape: [usize; D], mean: f64, device: &Device) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(mean, 0.3), device).require_grad()
+}
+
+impl Weights {
+    fn new([slices, a, b, classes]: [usize; 4], n: usize, device: &Device) -> Self {
+        let four = [[a, slices, 3, 3], [b, a, 3, 3], [b, a, 2, 2], [a, 2 * a, 3, 3], [classes, a, 1, 1]];
+        let mut one = Vec::new();
+        for c in [a, b, a] {
+            one.push(normal([c], 0.1, device)); // bias
+            one.push(normal([c], 1.0, device)); // gamma
+            one.push(normal([c], 0.1, device)); // beta
+            one.push(normal([c], 0.25, device)); // slope
+        }
+        one.push(normal([a], 0.0, device));
+        one.push(normal([classes], 0.0, device));
+        let mask = Tensor::random([n, b], Distribution::Bernoulli(0.7), device).div_scalar(0.7);
+        Self { four: four.map(|shape| normal(shape, 0.0, device)).into(), one, mask }
+    }
+
+    fn layer(&self, filter: usize, first: usize, mask: Option<Tensor<2>>) -> ConvNormActParams {
+        ConvNormActParams {
+            weight: self.four[filter].clone(),
+            bias: self.one[first].clone(),
+            gamma: self.one[first + 1].clone(),
+            beta: self.one[first + 2].clone(),
+            slope: self.one[first + 3].clone(),
+            mask,
+            groups: 2,
+            epsilon: 1e-5,
+        }
+    }
+
+    fn forward(&self, x: Features) -> Tensor<4> {
+        let fine = x.conv_norm_act(self.layer(0, 0, None));
+        let coarse = fine.clone().max_pool2().conv_norm_act(self.layer(1, 4, Some(self.mask.clone())));
+        let up = coarse.up2(self.four[2].clone(), self.one[12].clone());
+        let up = up.clone().add(up.map(|x| x.mul_scalar(0.5)));
+        let joined = fine.cat(up).conv_norm_act(self.layer(3, 8, None));
+        joined.conv_point(self.four[4].clone(), self.one[13].clone()).leave()
+    }
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().unwrap()
+}
+
+fn close(got: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(1.0_f32, |most, v| most.max(v.abs()));
+    for (a, b) in got.iter().zip(expected) {
+        assert!((a - b).abs() <= 1e-4 * scale, "{what}: {a} instead of {b}, scale {scale}");
+    }
+}
+
+fn agrees(channels: [usize; 4], [n, h, w]: [usize; 3], seed: u64) {
+    let plain = device::by_name("cpu").unwrap();
+    let device = plain.clone().autodiff();
+    device.seed(seed);
+    let weights = Weights::new(channels, n, &device);
+    let x = normal([n, channels[0], h, w], 0.0, &device);
+    let wish = Tensor::<4>::random([n, channels[3], h, w], Distribution::Default, &device);
+    let run = |enter: fn(Tensor<4>) -> Features| {
+        let y = weights.forward(enter(x.clone()));
+        let loss = (y.clone() * wish.clone()).sum();
+        let grads = loss.backward();
+        let mut found = vec![("output".to_owned(), values(y.inner()))];
+        found.push(("input".into(), values(x.grad(&grads).unwrap())));
+        for (i, weight) in weights.four.iter().enumerate() {
+            found.push((format!("filter {i}"), values(weight.grad(&grads).unwrap())));
+        }
+        for (i, weight) in weights.one.iter().enumerate() {
+            found.push((format!("vector {i}"), values(weight.grad(&grads).unwrap())));
+        }
+        found
+    };
+    let (fast, composed) = (run(Features::enter), run(Features::plain));
+    for ((what, fast), (_, composed)) in fast.iter().zip(&composed) {
+        close(fast, composed, what);
+    }
+}
+
+#[test]
+fn whole_blocks_agree() {
+    agrees([7, 8, 16, 4], [2, 16, 24], 1);
+}
+
+#[test]
+fn odd_channels_and_sizes_agree() {
+    agrees([3, 6, 10, 5], [3, 10, 14], 2);
+    agrees([1, 4, 12, 2], [1, 22, 6], 3);
+}
+
+#[test]
+fn inference_agrees_with_training() {
+    let plain = device::by_name("cpu").unwrap();
+    let device = plain.clone().autodiff();
+    device.seed(4);
+    let weights = Weights::new([7, 8, 16, 4], 1, &device);
+    let x = Tensor::<4>::random([1, 7, 12, 20], Distribution::Default, &device);
+    let tracked = values(weights.forward(Features::enter(x.clone())).inner());
+    let inner = Weights {
+        four: weights.four.iter().map(|t| t.clone().inner()).collect(),
+        one: weights.one.iter().map(|t| t.clone().inner()).collect(),
+        mask: weights.mask.inner(),
+    };
+    assert_eq!(values(inner.forward(Features::enter(x.inner()))), tracked);
+}

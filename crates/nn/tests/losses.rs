@@ -1,0 +1,102 @@
+//! What every loss of the roster must do, and hand-worked numbers.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use tomosieve_nn::device;
+use tomosieve_nn::losses::{LossConfig, by_config, masked_mean, names};
+
+fn cpu() -> Device {
+    device::by_name("cpu").unwrap()
+}
+
+fn config(name: &str) -> LossConfig {
+    LossConfig { name: name.into(), ..LossConfig::default() }
+}
+
+/// Logits `[1, k, 1, pixels]` given pixel by pixel.
+fn logits(pixels: &[&[f32]], device: &Device) -> Tensor<4> {
+    let k = pixels[0].len();
+    let planes: Vec<f32> = (0..k).flat_map(|class| pixels.iter().map(move |p| p[class])).collect();
+    Tensor::from_data(TensorData::new(planes, [1, k, 1, pixels.len()]), device)
+}
+
+fn labels(classes: &[i32], device: &Device) -> Tensor<3, Int> {
+    Tensor::from_data(TensorData::new(classes.to_vec(), [1, 1, classes.len()]), device)
+}
+
+fn losses(name: &str, pixels: &[&[f32]], classes: &[i32]) -> Vec<f32> {
+    let loss = by_config(&config(name)).unwrap();
+    let log_p = log_softmax(logits(pixels, &cpu()), 1);
+    loss.per_pixel(log_p, labels(classes, &cpu())).into_data().try_into_vec().unwrap()
+}
+
+#[test]
+fn hand_worked_numbers() {
+    // Probabilities 0.7, 0.2, 0.1.
+    let pixel: &[f32] = &[0.7_f32.ln(), 0.2_f32.ln(), 0.1_f32.ln()];
+    let ce = losses("cross-entropy", &[pixel, pixel], &[0, 2]);
+    assert!((ce[0] + 0.7_f32.ln()).abs() < 1e-6 && (ce[1] + 0.1_f32.ln()).abs() < 1e-6);
+    let smooth = losses("label-smoothing", &[pixel], &[0]);
+    let expected = -(0.9 * 0.7_f32.ln() + 0.1 / 3.0 * (0.7_f32.ln() + 0.2_f32.ln() + 0.1_f32.ln()));
+    assert!((smooth[0] - expected).abs() < 1e-6);
+}
+
+#[test]
+fn the_right_class_costs_less_and_extreme_logits_stay_finite() {
+    for name in names() {
+        let pixels: [&[f32]; 3] = [&[2.0, 0.0, 0.0], &[0.0, 0.0, 0.0], &[-2.0, 0.0, 0.0]];
+        let found = losses(name, &pixels, &[0, 0, 0]);
+        assert!(found[0] < found[1] && found[1] < found[2], "{name}: {found:?}");
+        let extreme = losses(name, &[&[1e4, -1e4, 0.0], &[-1e4, 1e4, 0.0]], &[0, 0]);
+        assert!(extreme.iter().all(|l| l.is_finite()), "{name}: {extreme:?}");
+    }
+}
+
+#[test]
+fn gradients_agree_with_differences() {
+    let training = cpu().autodiff();
+    let pixels: [&[f32]; 2] = [&[0.3, -0.8, 1.1], &[-0.2, 0.5, 0.1]];
+    for name in names() {
+        let loss = by_config(&config(name)).unwrap();
+        let x = logits(&pixels, &training).require_grad();
+        let total = loss.per_pixel(log_softmax(x.clone(), 1), labels(&[2, 0], &training)).sum();
+        let gradients = total.backward();
+        let gradient: Vec<f32> = x.grad(&gradients).unwrap().into_data().try_into_vec().unwrap();
+        for (i, found) in gradient.iter().enumerate() {
+            let (class, pixel) = (i / 2, i % 2);
+            let step = |by: f32| {
+                let mut moved = pixels.map(<[f32]>::to_vec);
+                moved[pixel][class] += by;
+                losses(name, &[&moved[0], &moved[1]], &[2, 0]).iter().sum::<f32>()
+            };
+            let expected = (step(1e-2) - step(-1e-2)) / 2e-2;
+            assert!((found - expected).abs() < 1e-3, "{name}: {found} and {expected}");
+        }
+    }
+}
+
+#[test]
+fn masked_pixels_do_not_count_and_an_all_masked_batch_is_nothing() {
+    let training = cpu().autodiff();
+    let row = |v: [f32; 4]| Tensor::<3>::from_data(TensorData::new(v.to_vec(), [1, 1, 4]), &training);
+    let loss = row([1.0, 2.0, 3.0, 4.0]);
+    let mean: f32 = masked_mean(loss, row([1.0, 0.0, 2.0, 0.0]), 2).into_scalar();
+    assert!((mean - 3.5).abs() < 1e-6);
+
+    let x = logits(&[&[0.3, -0.8], &[0.1, 0.2]], &training).require_grad();
+    let per_pixel = by_config(&config("cross-entropy"))
+        .unwrap()
+        .per_pixel(log_softmax(x.clone(), 1), labels(&[0, 1], &training));
+    let total = masked_mean(per_pixel, Tensor::zeros([1, 1, 2], &training), 0);
+    let gradients = total.clone().backward();
+    assert!(total.into_scalar::<f32>() == 0.0);
+    let gradient: Vec<f32> = x.grad(&gradients).unwrap().into_data().try_into_vec().unwrap();
+    assert!(gradient.iter().all(|g| *g == 0.0), "{gradient:?}");
+}
+
+#[test]
+fn unknown_names_and_bad_parameters_are_refused() {
+    assert!(by_config(&config("hinge")).err().unwrap().to_string().contains("cross-entropy"));
+    let bad = LossConfig { smoothing: 1.0, ..LossConfig::default() };
+    assert!(by_config(&bad).err().unwrap().to_string().contains("loss.smoothing is 1"));
+}
