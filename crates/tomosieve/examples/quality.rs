@@ -1,0 +1,177 @@
+//! The quality table: pseudo labels, stage 2 and stage 3 against the truth, for phantoms and labelled sets.
+//!
+//! ```text
+//! cargo run --release --example quality -- phantoms OUTPUT [PRESET]
+//! cargo run --release --example quality -- real FOLDER OUTPUT [PRESET]
+//! ```
+//!
+//! `FOLDER` holds one folder a set, each with `images/` and `labels/`; which sets, with how many classes
+//! and slices, stands in `docs/quality/sets.toml`. Finished runs in `OUTPUT` are not repeated.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use tomosieve::config::Layers;
+use tomosieve::input::Input;
+use tomosieve::ledger::Stage;
+use tomosieve::metrics::Scores;
+use tomosieve::phantom::{PhantomSpec, Sample};
+use tomosieve::pipeline::Job;
+use tomosieve::progress::Silent;
+use tomosieve::provenance::Provenance;
+use tomosieve::run_dir::RunDir;
+use tomosieve::stages::Context;
+use tomosieve::stages::evaluate::{self, Evaluation, Special, Truth};
+use tomosieve::{Error, Result, phantom_files, plan};
+use tomosieve_volume::OpenOptions;
+
+/// Training seeds of every row.
+const SEEDS: [u64; 3] = [0, 1, 2];
+
+/// Phantoms: sample and phantom seed.
+const PHANTOMS: [(Sample, u64); 5] = [
+    (Sample::Intergrowth, 0),
+    (Sample::Intergrowth, 1),
+    (Sample::Intergrowth, 2),
+    (Sample::Sand, 0),
+    (Sample::Ceramic, 0),
+];
+
+/// A labelled set and how it is segmented.
+#[derive(Debug, Deserialize)]
+struct Set {
+    name: String,
+    classes: usize,
+    slices: usize,
+}
+
+#[derive(Debug, Deserialize)]
+struct Sets {
+    set: Vec<Set>,
+}
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words[..] {
+        ["phantoms", output] => phantoms(Path::new(output), "quick"),
+        ["phantoms", output, preset] => phantoms(Path::new(output), preset),
+        ["real", folder, output] => real(Path::new(folder), Path::new(output), "quick"),
+        ["real", folder, output, preset] => real(Path::new(folder), Path::new(output), preset),
+        _ => Err(Error::Config(
+            "usage: quality phantoms OUTPUT [PRESET] | quality real FOLDER OUTPUT [PRESET]".into(),
+        )),
+    }
+}
+
+/// The table of the phantoms.
+fn phantoms(output: &Path, preset: &str) -> Result<()> {
+    head();
+    for (sample, seed) in PHANTOMS {
+        let name = format!("{sample}-{seed}");
+        let folder = output.join(&name);
+        if !folder.join("phantom.json").exists() {
+            phantom_files::write(PhantomSpec::new(sample, seed), &folder, true, &Silent)?;
+        }
+        rows(&name, &folder.join("volume"), &folder.join("truth"), &output.join("runs"), preset, &[])?;
+    }
+    Ok(())
+}
+
+/// The table of the labelled sets.
+fn real(folder: &Path, output: &Path, preset: &str) -> Result<()> {
+    let list = include_str!("../../../docs/quality/sets.toml");
+    let sets: Sets = toml::from_str(list).map_err(|e| Error::Config(e.to_string()))?;
+    head();
+    for set in sets.set {
+        let settings = [format!("input.classes={}", set.classes), format!("input.slices={}", set.slices)];
+        let place = folder.join(&set.name);
+        rows(&set.name, &place.join("images"), &place.join("labels"), output, preset, &settings)?;
+    }
+    Ok(())
+}
+
+fn head() {
+    println!("| volume | seed | stage | accuracy | mIoU | IoU by truth class |");
+    println!("|---|--:|---|--:|--:|---|");
+}
+
+/// The rows of one volume: each training seed, then the median gain.
+fn rows(
+    name: &str,
+    volume: &Path,
+    truth: &Path,
+    output: &Path,
+    preset: &str,
+    settings: &[String],
+) -> Result<()> {
+    let mut gains = Vec::new();
+    for seed in SEEDS {
+        let run = output.join(format!("{name}-{preset}-{seed}"));
+        let (evaluation, note) = segment(volume, truth, &run, preset, seed, settings)?;
+        for (stage, key) in [("pseudo labels", "pseudo_labels"), ("stage 2", "train"), ("stage 3", "correct")]
+        {
+            if seed != SEEDS[0] && key == "pseudo_labels" {
+                continue; // the same for every training seed
+            }
+            let note = if key == "correct" { note.as_str() } else { "" };
+            row(name, seed, &format!("{stage}{note}"), &evaluation.stages[key]);
+        }
+        let (before, after) = (&evaluation.stages["pseudo_labels"], &evaluation.stages["correct"]);
+        gains.push((after.accuracy - before.accuracy, after.miou - before.miou));
+    }
+    let median = |mut values: Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        100.0 * values[values.len() / 2]
+    };
+    let accuracy = median(gains.iter().map(|gain| gain.0).collect());
+    let miou = median(gains.iter().map(|gain| gain.1).collect());
+    println!("| **{name}** | median | **gain, points** | **{accuracy:+.1}** | **{miou:+.1}** | |");
+    Ok(())
+}
+
+fn row(name: &str, seed: u64, stage: &str, scores: &Scores) {
+    let iou: Vec<String> = scores.iou.iter().map(|v| format!("{:.1}", 100.0 * v)).collect();
+    let (accuracy, miou) = (100.0 * scores.accuracy, 100.0 * scores.miou);
+    println!("| {name} | {seed} | {stage} | {accuracy:.1} | {miou:.1} | {} |", iou.join(", "));
+}
+
+/// Segments a volume and scores every stage; the note tells where the guard stepped in.
+fn segment(
+    volume: &Path,
+    truth: &Path,
+    output: &PathBuf,
+    preset: &str,
+    seed: u64,
+    settings: &[String],
+) -> Result<(Evaluation, String)> {
+    let options = OpenOptions::default();
+    let input = Input::open(volume, &options)?;
+    let mut layers = Layers::defaults()?.preset(preset)?.set(&format!("seed={seed}"))?;
+    for setting in settings {
+        layers = layers.set(setting)?;
+    }
+    let (config, _) = plan::fit(layers.build()?, input.shape());
+    let run = RunDir::create(output)?;
+    let command = std::env::args().collect();
+    Job {
+        config: &config,
+        input: &input,
+        options: &options,
+        run: &run,
+        progress: &Silent,
+        command,
+        force: true,
+    }
+    .run(&Stage::ALL)?;
+    let truth = Truth::new(RunDir::open_labels(truth)?, Special { background: 0, ignore: 255 })?;
+    let memory = plan::memory_limit(&config)?;
+    let context = Context { config: &config, input: &input, run: &run, progress: &Silent, memory };
+    let evaluation = evaluate::run(&context, &truth)?;
+    let outcome = Provenance::read(&run)?.correction;
+    let note = match outcome.filter(|outcome| outcome.alarm.is_some()) {
+        Some(outcome) => format!(" (guard: {} steps)", outcome.steps),
+        None => String::new(),
+    };
+    Ok((evaluation, note))
+}

@@ -1,0 +1,100 @@
+//! Checkpoints of a training stage: everything it needs to go on as if it had never stopped.
+//!
+//! Random numbers need no saving: every step draws its own from the seed (see [`crate::batches`]).
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::Stage;
+use crate::run_dir::RunDir;
+use crate::{Error, Result};
+
+/// What a checkpoint belongs to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Mark<S> {
+    stage: Stage,
+    key: String,
+    step: usize,
+    state: S,
+}
+
+/// Writes a checkpoint of `stage` after `step` steps: `fill` puts its files into the folder it is given.
+/// The one before stays until the new one is whole.
+///
+/// # Errors
+/// [`Error::RunFile`] when it cannot be written.
+pub fn save<S: Serialize>(
+    run: &RunDir,
+    stage: Stage,
+    key: &str,
+    step: usize,
+    state: &S,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let root = run.checkpoint();
+    let wanted = root.join(format!("{}-{step}", stage.name()));
+    let temporary = root.join("next.partial");
+    let failed = |e: std::io::Error| Error::file(&wanted, format!("cannot be written: {e}"));
+    remove(&temporary).and_then(|()| std::fs::create_dir_all(&temporary)).map_err(failed)?;
+    fill(&temporary)?;
+    let mark = Mark { stage, key: key.to_owned(), step, state };
+    run.write_json(&mark_in(&temporary), &mark)?;
+    remove(&wanted).and_then(|()| std::fs::rename(&temporary, &wanted)).map_err(failed)?;
+    for other in folders(&root).into_iter().filter(|folder| *folder != wanted) {
+        remove(&other).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The newest whole checkpoint of `stage` made with these settings: its folder, its step and its state.
+///
+/// # Errors
+/// [`Error::RunFile`] when it is there but damaged.
+pub fn find<S: DeserializeOwned>(
+    run: &RunDir,
+    stage: Stage,
+    key: &str,
+) -> Result<Option<(PathBuf, usize, S)>> {
+    let mut best: Option<(PathBuf, usize, S)> = None;
+    for folder in folders(&run.checkpoint()) {
+        let prefix = format!("{}-", stage.name());
+        if !folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)) {
+            continue;
+        }
+        let Some(mark) = run.read_json::<Mark<S>>(&mark_in(&folder))? else { continue };
+        if mark.stage == stage && mark.key == key && best.as_ref().is_none_or(|b| b.1 < mark.step) {
+            best = Some((folder, mark.step, mark.state));
+        }
+    }
+    Ok(best)
+}
+
+/// Removes all checkpoints of a run.
+///
+/// # Errors
+/// [`Error::RunFile`] when they cannot be removed.
+pub fn clear(run: &RunDir) -> Result<()> {
+    let root = run.checkpoint();
+    remove(&root).map_err(|e| Error::file(&root, format!("cannot be removed: {e}")))
+}
+
+/// The file that says what a checkpoint belongs to.
+fn mark_in(folder: &Path) -> PathBuf {
+    folder.join("mark.json")
+}
+
+/// The folders below `root`.
+fn folders(root: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+/// Removes a folder, if it is there.
+fn remove(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,419 @@
+//! What the user may set, read in layers: defaults ← preset ← file ← single settings.
+//!
+//! The defaults live in one commented file, `default.toml`, which `tomosieve init` prints; there is no
+//! second copy of a default in code. Presets are files too.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+use tomosieve_nn::losses::LossConfig;
+use tomosieve_nn::networks::NetworkConfig;
+
+use crate::augment::StrongConfig;
+use crate::{Error, Result};
+
+/// The complete commented default configuration.
+pub const DEFAULT: &str = include_str!("default.toml");
+
+/// Every preset: its name and the settings in which it differs from [`DEFAULT`].
+pub const PRESETS: &[(&str, &str)] = &[
+    ("quick", include_str!("../presets/quick.toml")),
+    ("standard", include_str!("../presets/standard.toml")),
+    ("paper", include_str!("../presets/paper.toml")),
+];
+
+/// All settings of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// The device's name.
+    pub device: String,
+    /// Threads; 0 = one per core.
+    pub threads: usize,
+    /// Most memory to use, such as `8GiB`, or `auto`.
+    pub max_memory: String,
+    /// What is read and how.
+    pub input: InputConfig,
+    /// Stage 1.
+    pub cluster: ClusterConfig,
+    /// The network of stages 2 and 3.
+    pub network: NetworkConfig,
+    /// The loss of stages 2 and 3.
+    pub loss: LossConfig,
+    /// Stage 2.
+    pub train: TrainConfig,
+    /// Stage 3.
+    pub correct: CorrectConfig,
+    /// Weak and strong views.
+    pub views: ViewsConfig,
+    /// Inference.
+    pub segment: SegmentConfig,
+    /// What is written.
+    pub output: OutputConfig,
+}
+
+/// What is read and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputConfig {
+    /// K, the number of classes.
+    pub classes: usize,
+    /// c, the adjacent slices of a patch (odd).
+    pub slices: usize,
+    /// Percentiles of the whole volume that become 0 and 1.
+    pub percentiles: [f64; 2],
+}
+
+/// Stage 1 (Sec. III-B).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterConfig {
+    /// A name of the clustering roster.
+    pub method: String,
+    /// Histogram bins for float volumes.
+    pub bins: usize,
+}
+
+/// How the learning rate goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// It stays.
+    Constant,
+    /// It falls to 2 % along half a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983).
+    Cosine,
+}
+
+impl Schedule {
+    /// The learning rate of `step` out of `steps`.
+    pub fn rate(self, start: f64, step: usize, steps: usize) -> f64 {
+        match self {
+            Self::Constant => start,
+            Self::Cosine => {
+                let phase = std::f64::consts::PI * step as f64 / steps.max(1) as f64;
+                start * (0.02 + 0.98 * 0.5 * (1.0 + phase.cos()))
+            }
+        }
+    }
+}
+
+/// Stage 2 (Sec. III-C).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Optimiser steps.
+    pub steps: usize,
+    /// When above 0, replaces `steps`; an epoch draws one crop per slice of the volume.
+    pub epochs: usize,
+    /// Crops per step.
+    pub batch: usize,
+    /// Height and width of a crop, pixels.
+    pub crop: usize,
+    /// Adam's learning rate.
+    pub learning_rate: f64,
+    /// How the learning rate goes.
+    pub schedule: Schedule,
+    /// Millions of voxels held in memory to draw crops from, in stage 3 too.
+    pub pool: usize,
+}
+
+/// Stage 3 (Sec. III-D).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CorrectConfig {
+    /// Optimiser steps.
+    pub steps: usize,
+    /// When above 0, replaces `steps`; an epoch draws one crop per slice of the volume.
+    pub epochs: usize,
+    /// Crops per step.
+    pub batch: usize,
+    /// Height and width of a crop, pixels.
+    pub crop: usize,
+    /// Adam's learning rate.
+    pub learning_rate: f64,
+    /// How the learning rate goes.
+    pub schedule: Schedule,
+    /// α of the teacher's moving average (Eq. 10).
+    pub momentum: f64,
+    /// τ of the confidence mask (Eq. 8).
+    pub threshold: f64,
+    /// Whether τ follows the teacher's usual confidence in each class.
+    pub adaptive: bool,
+    /// γ: a class of frequency f weighs f^-γ.
+    pub class_weight_power: f64,
+    /// How often the teacher is checked.
+    pub checks: usize,
+    /// Whether a failed check restores the last good teacher and ends the stage.
+    pub guard: bool,
+    /// A class may not shrink below this multiple of its pseudo-label share.
+    pub guard_low: f64,
+    /// A class may not grow beyond this multiple of its pseudo-label share.
+    pub guard_high: f64,
+}
+
+/// Weak and strong views (Sec. III-D).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ViewsConfig {
+    /// Names of the weak views.
+    pub weak: Vec<String>,
+    /// Names of the strong views.
+    pub strong: Vec<String>,
+    /// Scale of the strong views' ranges.
+    pub strength: f64,
+    /// Probability of each strong view.
+    pub probability: f64,
+    /// CLAHE tile, pixels.
+    pub tile: usize,
+}
+
+impl ViewsConfig {
+    /// The part that the strong views' roster understands.
+    pub fn strong_config(&self) -> StrongConfig {
+        StrongConfig {
+            views: self.strong.clone(),
+            strength: self.strength,
+            probability: self.probability,
+            tile: self.tile,
+        }
+    }
+}
+
+/// Inference over the whole volume.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentConfig {
+    /// Height and width of a window, pixels.
+    pub tile: usize,
+    /// Overlap of neighbouring windows, pixels.
+    pub overlap: usize,
+}
+
+/// What is written besides the labels.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputConfig {
+    /// Labels as OME-Zarr too.
+    pub ome_zarr: bool,
+    /// The teacher's confidence.
+    pub confidence: bool,
+}
+
+/// The layers a configuration is made of, each later one winning.
+#[derive(Debug, Clone)]
+pub struct Layers(Table);
+
+impl Layers {
+    /// The defaults.
+    ///
+    /// # Errors
+    /// Never in a build whose tests passed; the default file is part of it.
+    pub fn defaults() -> Result<Self> {
+        Ok(Self(parse("the default configuration", DEFAULT)?))
+    }
+
+    /// On top of these, the preset called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when there is no such preset.
+    pub fn preset(self, name: &str) -> Result<Self> {
+        let Some((_, text)) = PRESETS.iter().find(|(known, _)| *known == name) else {
+            let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+            return Err(Error::Config(format!("unknown preset `{name}`; known: {}", known.join(", "))));
+        };
+        self.merged(parse(name, text)?)
+    }
+
+    /// On top of these, the settings of a TOML file.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the file cannot be read or parsed, naming the line.
+    pub fn file(self, path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            Error::Config(format!("`{}`: cannot read the configuration: {e}", path.display()))
+        })?;
+        self.merged(parse(&path.display().to_string(), &text)?)
+    }
+
+    /// On top of these, one setting such as `correct.threshold=0.7`. A value that is no TOML is a string.
+    ///
+    /// # Errors
+    /// [`Error::Config`] without a `=`, or when a section is given a value.
+    pub fn set(self, assignment: &str) -> Result<Self> {
+        let (key, value) = assignment.split_once('=').ok_or_else(|| {
+            Error::Config(format!(
+                "`{assignment}` is no setting; expected KEY=VALUE, such as train.steps=600"
+            ))
+        })?;
+        let value = format!("v = {}", value.trim())
+            .parse::<Table>()
+            .ok()
+            .and_then(|mut table| table.remove("v"))
+            .unwrap_or_else(|| Value::String(value.trim().to_owned()));
+        let nested = key
+            .trim()
+            .rsplit('.')
+            .fold(value, |inner, name| Value::Table(Table::from_iter([(name.to_owned(), inner)])));
+        match nested {
+            Value::Table(table) => self.merged(table),
+            _ => Ok(self),
+        }
+    }
+
+    /// `over` on top of these.
+    fn merged(mut self, over: Table) -> Result<Self> {
+        merge(&mut self.0, over, "")?;
+        Ok(self)
+    }
+
+    /// The configuration these layers amount to.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a setting of the wrong type or outside its range, naming it.
+    pub fn build(self) -> Result<Config> {
+        let config: Config = self
+            .0
+            .try_into()
+            .map_err(|e: toml::de::Error| Error::Config(e.to_string().trim().replace('\n', " ")))?;
+        config.check()?;
+        Ok(config)
+    }
+}
+
+/// Parses TOML, naming where it comes from.
+fn parse(what: &str, text: &str) -> Result<Table> {
+    text.parse().map_err(|e: toml::de::Error| {
+        let line = e.span().map_or(0, |span| text[..span.start].lines().count().max(1));
+        Error::Config(format!("{what}, line {line}: {}", e.message()))
+    })
+}
+
+/// Puts the values of `over` in the place of those of `base`; only names that exist may be set.
+fn merge(base: &mut Table, over: Table, path: &str) -> Result<()> {
+    for (name, value) in over {
+        let full = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        match (base.get_mut(&name), value) {
+            (Some(Value::Table(inner)), Value::Table(table)) => merge(inner, table, &full)?,
+            (Some(Value::Table(_)), _) => {
+                return Err(Error::Config(format!("`{full}` is a section; set one of its settings")));
+            }
+            (Some(Value::Float(slot)), Value::Integer(whole)) => *slot = whole as f64,
+            (Some(slot), value) => *slot = value,
+            (None, _) => {
+                let known: Vec<&str> = base.keys().map(String::as_str).collect();
+                let place = if path.is_empty() { "here".to_owned() } else { format!("in [{path}]") };
+                return Err(Error::Config(format!(
+                    "unknown setting `{full}`; known {place}: {}",
+                    known.join(", ")
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Config {
+    /// The defaults.
+    ///
+    /// # Errors
+    /// Never in a build whose tests passed.
+    pub fn defaults() -> Result<Self> {
+        Layers::defaults()?.build()
+    }
+
+    /// Checks every range, so that no stage has to.
+    ///
+    /// # Errors
+    /// [`Error::Config`], naming the setting, what was found and what is allowed.
+    pub fn check(&self) -> Result<()> {
+        let require = |holds: bool, setting: &str, got: &dyn std::fmt::Display, expected: &str| {
+            if holds {
+                return Ok(());
+            }
+            Err(Error::Config(format!("{setting} is {got}; expected {expected}")))
+        };
+        let (i, t, c, v) = (&self.input, &self.train, &self.correct, &self.views);
+        require((2..=255).contains(&i.classes), "input.classes", &i.classes, "2 to 255")?;
+        require(i.slices % 2 == 1 && i.slices <= 99, "input.slices", &i.slices, "an odd number up to 99")?;
+        let [lo, hi] = i.percentiles;
+        let percentiles = format!("{:?}", i.percentiles);
+        require(
+            0.0 <= lo && lo < hi && hi <= 100.0,
+            "input.percentiles",
+            &percentiles,
+            "[low, high] with 0 <= low < high <= 100",
+        )?;
+        require(
+            (16..=1 << 24).contains(&self.cluster.bins),
+            "cluster.bins",
+            &self.cluster.bins,
+            "16 to 16777216",
+        )?;
+        for (name, batch, crop, rate) in
+            [("train", t.batch, t.crop, t.learning_rate), ("correct", c.batch, c.crop, c.learning_rate)]
+        {
+            require((1..=1024).contains(&batch), &format!("{name}.batch"), &batch, "1 to 1024")?;
+            require((16..=4096).contains(&crop), &format!("{name}.crop"), &crop, "16 to 4096")?;
+            require(rate > 0.0 && rate < 10.0, &format!("{name}.learning_rate"), &rate, "above 0")?;
+        }
+        require(t.steps > 0 || t.epochs > 0, "train.steps", &t.steps, "at least 1")?;
+        require(t.pool >= 1, "train.pool", &t.pool, "at least 1 (million voxels)")?;
+        require((0.0..1.0).contains(&c.momentum), "correct.momentum", &c.momentum, "a number in [0, 1)")?;
+        require(
+            (0.0..1.0).contains(&c.threshold),
+            "correct.threshold",
+            &c.threshold,
+            "a probability in [0, 1)",
+        )?;
+        let power = c.class_weight_power;
+        require((0.0..=2.0).contains(&power), "correct.class_weight_power", &power, "0 to 2")?;
+        require(c.checks >= 1, "correct.checks", &c.checks, "at least 1")?;
+        require(
+            (0.0..1.0).contains(&c.guard_low) && c.guard_high > 1.0,
+            "correct.guard_low and guard_high",
+            &format!("{} and {}", c.guard_low, c.guard_high),
+            "a number below 1 and one above 1",
+        )?;
+        require((0.0..=20.0).contains(&v.strength), "views.strength", &v.strength, "0 to 20")?;
+        require((0.0..=1.0).contains(&v.probability), "views.probability", &v.probability, "0 to 1")?;
+        require(v.tile >= 2, "views.tile", &v.tile, "at least 2")?;
+        let s = &self.segment;
+        require((32..=8192).contains(&s.tile), "segment.tile", &s.tile, "32 to 8192")?;
+        require(s.overlap <= s.tile / 2, "segment.overlap", &s.overlap, "at most half of segment.tile")?;
+        self.memory_limit()?;
+        self.network.check()?;
+        tomosieve_nn::losses::by_config(&self.loss)?;
+        tomosieve_cluster::methods::by_name(&self.cluster.method)?;
+        crate::augment::weak(&v.weak)?;
+        crate::augment::strong(&v.strong_config())?;
+        Ok(())
+    }
+
+    /// The most memory to use, in bytes; `None` for `auto`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when it is no size.
+    pub fn memory_limit(&self) -> Result<Option<u64>> {
+        if self.max_memory == "auto" {
+            return Ok(None);
+        }
+        match self.max_memory.parse::<bytesize::ByteSize>() {
+            Ok(size) if size.as_u64() >= 1 << 26 => Ok(Some(size.as_u64())),
+            _ => Err(Error::Config(format!(
+                "max_memory is {}; expected a size of at least 64MiB such as 8GiB, or auto",
+                self.max_memory
+            ))),
+        }
+    }
+
+    /// The configuration as TOML, every setting spelled out.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a value has no TOML form.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::Config(e.to_string()))
+    }
+}

@@ -1,0 +1,63 @@
+//! What can go wrong in a run, and what each failure means to the caller.
+
+use std::path::PathBuf;
+
+/// The result of this crate's fallible functions.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong in a run. Each message is one line that names what was found, what was expected
+/// and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A configuration that cannot be used.
+    #[error("{0}")]
+    Config(String),
+    /// A volume, label or other voxel file that cannot be read or written.
+    #[error(transparent)]
+    Volume(#[from] tomosieve_volume::Error),
+    /// Values that cannot be clustered.
+    #[error(transparent)]
+    Cluster(#[from] tomosieve_cluster::Error),
+    /// A network, loss, device or model file that cannot be used.
+    #[error(transparent)]
+    Network(#[from] tomosieve_nn::Error),
+    /// A view that does not exist.
+    #[error(transparent)]
+    View(#[from] crate::augment::UnknownView),
+    /// Labels that cannot be compared.
+    #[error(transparent)]
+    Metrics(#[from] crate::metrics::MetricsError),
+    /// A phantom that cannot be made.
+    #[error(transparent)]
+    Phantom(#[from] crate::phantom::PhantomError),
+    /// An input that was read but cannot be segmented, or does not fit another.
+    #[error("{0}")]
+    Input(String),
+    /// Less memory or disk than the work needs, found before it starts.
+    #[error("{0}")]
+    Resources(String),
+    /// Results in the way of new ones.
+    #[error("{0}")]
+    Exists(String),
+    /// A file of the run folder that cannot be read or written.
+    #[error("`{}`: {reason}", path.display())]
+    RunFile {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what to do.
+        reason: String,
+    },
+    /// Stopped by a signal; the run folder holds a checkpoint.
+    #[error("stopped during {stage}; the same command continues from here")]
+    Stopped {
+        /// The stage that was stopped.
+        stage: &'static str,
+    },
+}
+
+impl Error {
+    /// An error about one file of the run folder.
+    pub(crate) fn file(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
+        Self::RunFile { path: path.into(), reason: reason.to_string() }
+    }
+}

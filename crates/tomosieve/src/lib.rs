@@ -1,0 +1,43 @@
+//! Unsupervised segmentation of synchrotron CT volumes with self-correcting pseudo labels: the method of
+//! [arXiv 2603.00372](https://arxiv.org/abs/2603.00372) as a library.
+//!
+//! Voxel values are clustered into pseudo labels ([`stages::cluster`]), a small 2.5D network learns them
+//! ([`stages::train`]) and corrects itself as student and teacher ([`stages::correct`]), then segments
+//! the whole volume out of core ([`stages::predict`]). Stages meet only in the run folder
+//! ([`run_dir::RunDir`]); [`pipeline::Job`] runs them in order and skips what is done.
+//!
+//! Volumes are `[z, y, x]`, tensors `[n, c, h, w]`.
+
+pub mod augment;
+pub mod batches;
+pub mod checkpoints;
+pub mod confidence;
+pub mod config;
+mod error;
+pub mod guard;
+pub mod inference;
+pub mod input;
+pub mod journal;
+pub mod ledger;
+pub mod metrics;
+pub mod model;
+pub mod palette;
+pub mod patch;
+pub mod phantom;
+pub mod phantom_files;
+pub mod pipeline;
+pub mod plan;
+pub mod pool;
+pub mod predictor;
+pub mod previews;
+pub mod progress;
+pub mod provenance;
+pub mod report;
+pub mod run_dir;
+pub mod scale;
+pub mod stages;
+pub mod student;
+pub mod summary;
+
+pub use config::Config;
+pub use error::{Error, Result};

@@ -1,0 +1,95 @@
+//! The stages in order, each skipped where its result is already there.
+
+use std::time::Instant;
+
+use tomosieve_volume::OpenOptions;
+
+use crate::config::Config;
+use crate::input::Input;
+use crate::ledger::{Ledger, Stage, Standing};
+use crate::progress::Progress;
+use crate::provenance::Provenance;
+use crate::run_dir::RunDir;
+use crate::stages::{Context, cluster, correct, predict, train};
+use crate::{Error, Result, checkpoints, plan, report};
+
+/// What to run.
+pub struct Job<'a> {
+    /// The settings, fitted to the volume (see [`plan::fit`]).
+    pub config: &'a Config,
+    /// The volume.
+    pub input: &'a Input,
+    /// How it was opened.
+    pub options: &'a OpenOptions,
+    /// The run folder.
+    pub run: &'a RunDir,
+    /// Who watches.
+    pub progress: &'a dyn Progress,
+    /// The command line, for the record.
+    pub command: Vec<String>,
+    /// Whether results made with other settings may be replaced.
+    pub force: bool,
+}
+
+impl Job<'_> {
+    /// Runs `stages`, in order; a stage whose result is there is skipped, unless it is the only one
+    /// asked for and `force` is given.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] when a result made with other settings is in the way and `force` is not given;
+    /// whatever a stage says; [`Error::Stopped`] at the next safe point after a stop was asked for.
+    pub fn run(&self, stages: &[Stage]) -> Result<()> {
+        let Self { config, input, run, progress, .. } = *self;
+        config.check()?;
+        plan::check_size(input.shape())?;
+        let mut ledger = Ledger::read(run)?;
+        if !self.force {
+            self.refuse_to_overwrite(&ledger, stages)?;
+        }
+        let context = Context { config, input, run, progress, memory: plan::memory_limit(config)? };
+        run.write(&run.config(), config.to_toml()?.as_bytes())?;
+        let mut provenance = Provenance::new(self.command.clone(), config, input, self.options);
+        if let Ok(earlier) = Provenance::read(run) {
+            provenance.correction = earlier.correction;
+        }
+        for &stage in stages {
+            if ledger.standing(stage, config, input) == Standing::Done && !(self.force && stages.len() == 1) {
+                progress.note(&format!("{}: already done", stage.name()));
+                continue;
+            }
+            ledger.require_before(stage, config, input)?;
+            ledger.forget(run, stage)?;
+            provenance.write(run, &ledger)?;
+            let started = Instant::now();
+            match stage {
+                Stage::Cluster => drop(cluster::run(&context)?),
+                Stage::Train => train::run(&context)?,
+                Stage::Correct => provenance.correction = Some(correct::run(&context)?),
+                Stage::Predict => predict::run(&context)?,
+            }
+            ledger.finish(run, stage, config, input, started.elapsed().as_secs_f64())?;
+            checkpoints::clear(run)?;
+            provenance.write(run, &ledger)?;
+        }
+        if ledger.standing(Stage::Predict, config, input) == Standing::Done {
+            report::write(run, config, &provenance)?;
+        }
+        Ok(())
+    }
+
+    /// Fails when a stage to be run would replace a result made with other settings.
+    fn refuse_to_overwrite(&self, ledger: &Ledger, stages: &[Stage]) -> Result<()> {
+        for &stage in stages {
+            if let Standing::Changed(what) = ledger.standing(stage, self.config, self.input) {
+                let later = Stage::ALL.iter().filter(|later| **later >= stage).map(|later| later.name());
+                return Err(Error::Exists(format!(
+                    "`{}` holds a result made with other settings ({}); --force redoes {}, another -o keeps it",
+                    self.run.root().display(),
+                    what.join("; "),
+                    later.collect::<Vec<_>>().join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+}

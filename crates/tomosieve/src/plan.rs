@@ -1,0 +1,362 @@
+//! What a run will take, before it starts: memory, disk and time; and the settings fitted to the volume.
+//!
+//! Every share of memory that a stage gives itself is decided here, so that the parts add up to what
+//! `max_memory` allows.
+
+use std::path::Path;
+use std::time::Instant;
+
+use burn::module::Module;
+use serde::Serialize;
+use tomosieve_nn::networks::Network;
+use tomosieve_volume::{Region, Shape};
+
+use crate::batches::Batch;
+use crate::config::Config;
+use crate::inference::Sweep;
+use crate::input::Input;
+use crate::ledger::{Ledger, Stage, Standing};
+use crate::pool;
+use crate::predictor::{Predict, Predictor};
+use crate::run_dir::RunDir;
+use crate::stages::steps;
+use crate::student::Student;
+use crate::{Error, Result};
+
+/// What the program itself takes: code, thread stacks, allocator.
+const BASE: u64 = 96 << 20;
+/// Slabs beyond this gain nothing.
+const LARGEST_SLAB: u64 = 256 << 20;
+/// Depth of the OME-Zarr writer's chunks: it holds that many slices.
+const ZARR_DEPTH: u64 = 64;
+
+/// What a run will do and take.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// The volume as it was understood.
+    pub volume: String,
+    /// How that was inferred.
+    pub inferred: Vec<String>,
+    /// Settings that were fitted to the volume.
+    pub fitted: Vec<String>,
+    /// The stages, in order.
+    pub stages: Vec<StagePlan>,
+    /// Trainable parameters of the network.
+    pub parameters: usize,
+    /// Largest memory of any stage, bytes.
+    pub memory: u64,
+    /// Most memory allowed, bytes.
+    pub memory_limit: u64,
+    /// Bytes to be written, uncompressed.
+    pub disk: u64,
+    /// Bytes free where they go.
+    pub disk_free: u64,
+}
+
+/// One stage of a plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct StagePlan {
+    /// The stage.
+    pub stage: Stage,
+    /// `done`, `to do`, or what has changed.
+    pub standing: String,
+    /// What it does, in words.
+    pub work: String,
+    /// Peak memory, bytes.
+    pub memory: u64,
+    /// Expected wall time, seconds, from a short trial on this machine.
+    pub seconds: f64,
+}
+
+/// The settings fitted to a volume, and a sentence on each that had to be changed.
+pub fn fit(mut config: Config, shape: Shape) -> (Config, Vec<String>) {
+    let mut notes = Vec::new();
+    if config.input.slices > shape.z {
+        let fitted = shape.z - (shape.z + 1) % 2; // the largest odd number up to it
+        notes.push(format!(
+            "input.slices {} → {fitted}: the volume has {} slice{}",
+            config.input.slices,
+            shape.z,
+            if shape.z == 1 { "" } else { "s" }
+        ));
+        config.input.slices = fitted;
+    }
+    let smallest = shape.y.min(shape.x);
+    for (name, crop) in [("train", &mut config.train.crop), ("correct", &mut config.correct.crop)] {
+        if *crop > smallest {
+            notes.push(format!("{name}.crop {crop} → {smallest}: slices are {}×{}", shape.y, shape.x));
+            *crop = smallest;
+        }
+    }
+    (config, notes)
+}
+
+/// Checks that a volume is large enough for any network.
+///
+/// # Errors
+/// [`Error::Input`] below 16×16.
+pub fn check_size(shape: Shape) -> Result<()> {
+    if shape.y >= 16 && shape.x >= 16 {
+        return Ok(());
+    }
+    Err(Error::Input(format!(
+        "slices are {}×{} voxels; expected at least 16×16 (if the axes are in another order, tell with --shape)",
+        shape.y, shape.x
+    )))
+}
+
+/// The most bytes a run may use: the setting, or half of the machine's memory.
+///
+/// # Errors
+/// [`Error::Config`] when the setting is no size.
+pub fn memory_limit(config: &Config) -> Result<u64> {
+    if let Some(limit) = config.memory_limit()? {
+        return Ok(limit);
+    }
+    let mut system = sysinfo::System::new().map_err(|e| {
+        Error::Config(format!("cannot tell how much memory this machine has ({e}); give --max-memory"))
+    })?;
+    system.refresh_memory();
+    let total = system.cgroup_limits().map_or(system.total_memory(), |limits| limits.total_memory);
+    Ok((total / 2).max(1 << 30))
+}
+
+/// Voxels that the pool of crops may hold.
+pub fn pool_voxels(config: &Config, memory: u64) -> usize {
+    let share = memory / 3 / pool::BYTES_PER_VOXEL as u64;
+    (config.train.pool as u64 * 1_000_000).min(share) as usize
+}
+
+/// Slices that stage 1 streams at once.
+pub fn stream_depth(shape: Shape, memory: u64) -> usize {
+    let bytes = shape.slice_voxels() as u64 * 10; // f32 values, labels, the reader's own buffers
+    ((memory / 4).min(LARGEST_SLAB) / bytes.max(1)).clamp(1, shape.z as u64) as usize
+}
+
+/// Middle slices per slab of a sweep.
+///
+/// # Errors
+/// [`Error::Resources`] when not even one slice and its neighbours fit.
+pub fn sweep_depth(sweep: &Sweep, config: &Config, shape: Shape, memory: u64) -> Result<usize> {
+    let fixed = sweep_fixed(sweep, config, shape);
+    let slice = (shape.slice_voxels() * (Sweep::BYTES_PER_VOXEL + 4)) as u64; // read buffers beside
+    let halo = 2 * (sweep.slices / 2) as u64;
+    let room = memory.saturating_sub(fixed).min(LARGEST_SLAB.max((halo + 1) * slice));
+    match (room / slice.max(1)).checked_sub(halo) {
+        Some(depth) if depth >= 1 => Ok(depth.min(shape.z as u64) as usize),
+        _ => Err(Error::Resources(format!(
+            "segmenting slices of {}×{} needs {}, max_memory allows {}; raise --max-memory or lower segment.tile",
+            shape.y,
+            shape.x,
+            bytes(fixed + (halo + 1) * slice),
+            bytes(memory)
+        ))),
+    }
+}
+
+/// Bytes of a sweep beside its slab: one slice's probabilities, a window's activations, the writers.
+fn sweep_fixed(sweep: &Sweep, config: &Config, shape: Shape) -> u64 {
+    let (height, width) = (sweep.tile.min(shape.y), sweep.tile.min(shape.x));
+    let activations = activations(&config.network.widths, height * width) * 6;
+    let zarr = if config.output.ome_zarr { 1 + u64::from(config.output.confidence) } else { 0 };
+    let writers = zarr * shape.slice_voxels() as u64 * ZARR_DEPTH.min(shape.z as u64) * 5 / 4;
+    BASE + sweep.fixed_bytes(shape) as u64 + activations + writers
+}
+
+/// Bytes of one copy of every level's activations for so many pixels.
+fn activations(widths: &[usize], pixels: usize) -> u64 {
+    widths.iter().enumerate().map(|(level, width)| (pixels * width * 4) as u64 >> (2 * level)).sum()
+}
+
+/// Peak bytes of a training stage: the pool, and the activations autodiff keeps.
+fn training_memory(config: &Config, shape: Shape, crop: usize, batch: usize, limit: u64) -> u64 {
+    // Two units a level on the way down and up, each leaving about nine tensors for the backward pass.
+    const KEPT: u64 = 36;
+    let pool = shape.voxels().min(pool_voxels(config, limit)) * pool::BYTES_PER_VOXEL;
+    BASE + pool as u64 + activations(&config.network.widths, batch * crop * crop) * KEPT
+}
+
+/// Bytes in words.
+pub fn bytes(count: u64) -> String {
+    bytesize::ByteSize(count).display().iec().to_string()
+}
+
+impl Plan {
+    /// Plans a run; `target` is the run folder, which need not exist.
+    ///
+    /// # Errors
+    /// [`Error::Resources`] when memory or disk will not do, or when the trial of the network fails.
+    pub fn new(config: &Config, fitted: Vec<String>, input: &Input, target: &Path) -> Result<Self> {
+        let shape = input.shape();
+        let limit = memory_limit(config)?;
+        let ledger = match RunDir::open(target) {
+            Ok(run) => Ledger::read(&run)?,
+            Err(_) => Ledger::default(),
+        };
+        let trial = Trial::run(config, input)?;
+        let (train, correct) = (&config.train, &config.correct);
+        let train_steps = steps(train.steps, train.epochs, shape.z, train.batch);
+        let correct_steps = steps(correct.steps, correct.epochs, shape.z, correct.batch);
+        let sweep = Sweep {
+            depth: 1,
+            slices: config.input.slices,
+            classes: config.input.classes,
+            tile: config.segment.tile,
+            overlap: config.segment.overlap,
+            scale: crate::scale::Scale { low: 0.0, high: 1.0 },
+        };
+        let depth = sweep_depth(&sweep, config, shape, limit)?;
+        let halo = 2 * (sweep.slices / 2);
+        let slice = (shape.slice_voxels() * (Sweep::BYTES_PER_VOXEL + 4)) as u64;
+        let works = [
+            (
+                Stage::Cluster,
+                format!("{} into {} classes", config.cluster.method, config.input.classes),
+                BASE + (stream_depth(shape, limit) * shape.slice_voxels() * 10) as u64,
+                3.0 * shape.z as f64 * trial.read,
+            ),
+            (
+                Stage::Train,
+                format!(
+                    "{} · {train_steps} steps of {} crops {}²",
+                    config.network.name, train.batch, train.crop
+                ),
+                training_memory(config, shape, train.crop, train.batch, limit),
+                train_steps as f64 * trial.train,
+            ),
+            (
+                Stage::Correct,
+                format!("{correct_steps} steps of {} crops {}²", correct.batch, correct.crop),
+                training_memory(config, shape, correct.crop, correct.batch, limit),
+                correct_steps as f64 * trial.correct,
+            ),
+            (
+                Stage::Predict,
+                format!("{} slices of {}×{}, {depth} at a time", shape.z, shape.y, shape.x),
+                sweep_fixed(&sweep, config, shape) + (depth + halo).min(shape.z) as u64 * slice,
+                shape.voxels() as f64 * trial.predict,
+            ),
+        ];
+        let stages: Vec<StagePlan> = works
+            .into_iter()
+            .map(|(stage, work, memory, seconds)| {
+                let standing = match ledger.standing(stage, config, input) {
+                    Standing::Done => "done".to_owned(),
+                    Standing::Missing => "to do".to_owned(),
+                    Standing::Changed(what) => format!("to redo: {}", what.join("; ")),
+                };
+                let seconds = if standing == "done" { 0.0 } else { seconds };
+                StagePlan { stage, standing, work, memory, seconds }
+            })
+            .collect();
+        let info = input.reader.info();
+        Ok(Self {
+            volume: format!("{} · {} · {} · {}", input.path.display(), info.format, shape, info.voxel_type),
+            inferred: info.notes.clone(),
+            fitted,
+            memory: stages.iter().map(|stage| stage.memory).max().unwrap_or(0),
+            memory_limit: limit,
+            disk: RunDir::expected_bytes(shape, config.output.ome_zarr, config.output.confidence),
+            disk_free: free_space(target),
+            parameters: trial.parameters,
+            stages,
+        })
+    }
+
+    /// Fails when memory or disk will not do.
+    ///
+    /// # Errors
+    /// [`Error::Resources`], with what is needed, what there is and what to do.
+    pub fn check(&self) -> Result<()> {
+        if self.memory > self.memory_limit {
+            return Err(Error::Resources(format!(
+                "the run needs {} of memory, max_memory allows {}; raise --max-memory, or lower train.batch, \
+                 train.crop or segment.tile",
+                bytes(self.memory),
+                bytes(self.memory_limit)
+            )));
+        }
+        if self.disk > self.disk_free && self.stages.iter().any(|stage| stage.standing != "done") {
+            return Err(Error::Resources(format!(
+                "the run writes up to {}, the disk has {} free; choose another folder or make room",
+                bytes(self.disk),
+                bytes(self.disk_free)
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Bytes free on the disk that holds `path` or the nearest folder above it that exists.
+fn free_space(path: &Path) -> u64 {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let existing = path.ancestors().find(|ancestor| ancestor.exists());
+    existing.and_then(|folder| fs4::available_space(folder).ok()).unwrap_or(u64::MAX)
+}
+
+/// What single pieces of the work take on this machine, seconds.
+struct Trial {
+    parameters: usize,
+    /// Reading one slice.
+    read: f64,
+    /// One step of stage 2.
+    train: f64,
+    /// One step of stage 3.
+    correct: f64,
+    /// Segmenting one voxel.
+    predict: f64,
+}
+
+impl Trial {
+    fn run(config: &Config, input: &Input) -> Result<Self> {
+        let shape = input.shape();
+        let started = Instant::now();
+        let mut slice = vec![0.0_f32; shape.slice_voxels()];
+        input.reader.read(&Region::slab(shape, shape.z / 2..shape.z / 2 + 1)?, &mut slice)?;
+        let read = started.elapsed().as_secs_f64();
+
+        let device = tomosieve_nn::device::by_name(&config.device)?;
+        let (c, k) = (config.input.slices, config.input.classes);
+        let network = Network::new(&config.network, c, k, &device.clone().autodiff())?;
+        let parameters = network.num_params();
+        let predictor = Predictor::new(&network, &device);
+        let mut student = Student::new(network, &config.loss, &device)?;
+        let mut step = |batch: usize, crop: usize| {
+            let shape = [batch, c, crop, crop];
+            let batch = Batch {
+                shape,
+                images: (0..shape.iter().product::<usize>()).map(|i| (i % 97) as f32 / 96.0).collect(),
+                labels: (0..batch * crop * crop).map(|i| (i / 7 % k) as u8).collect(),
+            };
+            student.step(batch.clone(), None, 1e-3, 0); // the first step also warms up
+            timed(|| {
+                student.step(batch, None, 1e-3, 0);
+            })
+        };
+        let train = step(config.train.batch, config.train.crop);
+        let correct = step(config.correct.batch, config.correct.crop);
+        let infer = |n: usize, side: usize| {
+            let shape = [n, c, side, side];
+            let images = vec![0.5; shape.iter().product()];
+            timed(|| drop(predictor.probabilities(images, shape)))
+        };
+        let side = config.segment.tile.min(shape.y).min(shape.x);
+        infer(1, side);
+        let window = infer(1, side);
+        let teacher = infer(config.correct.batch, config.correct.crop);
+        Ok(Self {
+            parameters,
+            read,
+            train,
+            correct: correct + teacher,
+            predict: window / (side * side) as f64,
+        })
+    }
+}
+
+/// Seconds that `work` takes.
+fn timed(work: impl FnOnce()) -> f64 {
+    let started = Instant::now();
+    work();
+    started.elapsed().as_secs_f64()
+}

@@ -1,0 +1,119 @@
+//! Pictures of the result: slice | pseudo labels | result | confidence, with a legend.
+
+use font8x8::UnicodeFonts;
+use image::{Rgb, RgbImage};
+use tomosieve_volume::{Region, VolumeReader};
+
+use crate::model::Model;
+use crate::palette::colour;
+use crate::run_dir::RunDir;
+use crate::stages::Context;
+use crate::{Error, Result};
+
+/// Panels are scaled to about this many pixels a side.
+const SIDE: usize = 448;
+/// White space between panels.
+const GAP: u32 = 8;
+/// Height of the line of text above and of the legend below the panels.
+const LINE: u32 = 24;
+
+/// Writes a preview of the slices at a quarter, a half and three quarters of the volume.
+///
+/// # Errors
+/// When a volume cannot be read or a picture cannot be written.
+pub fn write(context: &Context<'_>, model: &Model) -> Result<()> {
+    let run = context.run;
+    let folder = run.previews();
+    std::fs::create_dir_all(&folder).map_err(|e| Error::file(&folder, e))?;
+    let pseudo = RunDir::open_labels(&run.pseudo_labels())?;
+    let result = RunDir::open_labels(&run.segmentation())?;
+    let confidence = match context.config.output.confidence {
+        true => Some(RunDir::open_labels(&run.confidence())?),
+        false => None,
+    };
+    let shape = context.input.shape();
+    let grey = |v: f32| Rgb([(model.scale.apply(v) * 255.0) as u8; 3]);
+    let class = |v: f32| Rgb(colour(v as u8));
+    let sure = |v: f32| Rgb([v as u8; 3]);
+    let mut slices = vec![shape.z / 4, shape.z / 2, 3 * shape.z / 4];
+    slices.dedup();
+    for z in slices {
+        let mut panels = vec![
+            ("slice", panel(context.input.reader.as_ref(), z, &grey)?),
+            ("pseudo labels", panel(pseudo.as_ref(), z, &class)?),
+            ("result", panel(result.as_ref(), z, &class)?),
+        ];
+        if let Some(confidence) = &confidence {
+            panels.push(("confidence", panel(confidence.as_ref(), z, &sure)?));
+        }
+        let picture = assemble(&panels, z, model.classes);
+        let path = folder.join(format!("slice_{z:05}.png"));
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|e| Error::file(&path, e))?;
+        run.write(&path, bytes.get_ref())?;
+    }
+    Ok(())
+}
+
+/// One slice as a picture: enlarged by a whole factor, or thinned out by one.
+fn panel(reader: &dyn VolumeReader, z: usize, paint: &dyn Fn(f32) -> Rgb<u8>) -> Result<RgbImage> {
+    let shape = reader.shape();
+    let mut voxels = vec![0.0_f32; shape.slice_voxels()];
+    reader.read(&Region::slab(shape, z..z + 1)?, &mut voxels)?;
+    let longest = shape.y.max(shape.x);
+    let (up, down) = ((SIDE / longest).max(1), longest.div_ceil(SIDE).max(1));
+    let (height, width) = (shape.y.div_ceil(down) * up, shape.x.div_ceil(down) * up);
+    Ok(RgbImage::from_fn(width as u32, height as u32, |x, y| {
+        let (x, y) = (x as usize / up * down, y as usize / up * down);
+        paint(voxels[y * shape.x + x])
+    }))
+}
+
+/// Panels side by side, named above, the classes' colours below.
+fn assemble(panels: &[(&str, RgbImage)], z: usize, classes: usize) -> RgbImage {
+    let (width, height) = panels[0].1.dimensions();
+    let per_row = (((width + GAP) * panels.len() as u32 - GAP) / LEGEND_WIDTH).max(1);
+    let legend = (classes as u32).div_ceil(per_row) * LINE;
+    let total = (width + GAP) * panels.len() as u32 - GAP;
+    let mut picture = RgbImage::from_pixel(total, LINE + height + legend + GAP, Rgb([255; 3]));
+    for (i, (name, panel)) in panels.iter().enumerate() {
+        let x = i as u32 * (width + GAP);
+        let title = if i == 0 { format!("{name} z={z}") } else { (*name).to_owned() };
+        write_text(&mut picture, x + 2, 4, &title);
+        image::imageops::replace(&mut picture, panel, i64::from(x), i64::from(LINE));
+    }
+    for class in 0..classes as u32 {
+        let x = class % per_row * LEGEND_WIDTH;
+        let y = LINE + height + GAP / 2 + class / per_row * LINE;
+        for (dx, dy) in (0..16).flat_map(|dy| (0..16).map(move |dx| (dx, dy))) {
+            put(&mut picture, x + 2 + dx, y + dy, Rgb(colour(class as u8)));
+        }
+        write_text(&mut picture, x + 24, y, &format!("class {class}"));
+    }
+    picture
+}
+
+/// Width of one legend entry.
+const LEGEND_WIDTH: u32 = 176;
+
+/// Draws text in a fixed 8×8 font, twice its size.
+fn write_text(picture: &mut RgbImage, x: u32, y: u32, text: &str) {
+    for (i, letter) in text.chars().enumerate() {
+        let glyph = font8x8::BASIC_FONTS.get(letter).unwrap_or_default();
+        for (row, bits) in glyph.into_iter().enumerate() {
+            for column in (0..8).filter(|column| bits >> column & 1 == 1) {
+                let (x, y) = (x + 16 * i as u32 + 2 * column, y + 2 * row as u32);
+                for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
+                    put(picture, x + dx, y + dy, Rgb([0; 3]));
+                }
+            }
+        }
+    }
+}
+
+/// Sets a pixel, if it is inside.
+fn put(picture: &mut RgbImage, x: u32, y: u32, pixel: Rgb<u8>) {
+    if let Some(slot) = picture.get_pixel_mut_checked(x, y) {
+        *slot = pixel;
+    }
+}

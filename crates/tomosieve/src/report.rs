@@ -1,0 +1,118 @@
+//! `report.md`: the run on one page, for people.
+
+use std::fmt::Write as _;
+
+use crate::config::Config;
+use crate::provenance::Provenance;
+use crate::run_dir::RunDir;
+use crate::summary::Summary;
+use crate::{Error, Result};
+
+/// Writes the report of a finished run.
+///
+/// # Errors
+/// When the metrics are missing or the report cannot be written.
+pub fn write(run: &RunDir, config: &Config, provenance: &Provenance) -> Result<()> {
+    let summary: Summary = run
+        .read_json(&run.metrics())?
+        .ok_or_else(|| Error::file(run.metrics(), "missing; run `tomosieve predict` first"))?;
+    let path = run.report();
+    let text = compose(run, config, provenance, &summary).map_err(|e| Error::file(&path, e))?;
+    run.write(&path, text.as_bytes())
+}
+
+/// The report's text.
+fn compose(
+    run: &RunDir,
+    config: &Config,
+    provenance: &Provenance,
+    summary: &Summary,
+) -> std::result::Result<String, std::fmt::Error> {
+    let mut out = String::new();
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let input = &provenance.input;
+    let [z, y, x] = input.shape;
+    writeln!(out, "# Segmentation of {}\n", input.path.file_name().unwrap_or_default().to_string_lossy())?;
+    if let Some(outcome) = &provenance.correction
+        && let Some(alarm) = &outcome.alarm
+    {
+        let what = match outcome.steps {
+            0 => "the network of stage 2 was used, without self-correction".to_owned(),
+            steps => format!("the teacher after {steps} steps was used"),
+        };
+        writeln!(out, "> **Self-correction was stopped by its guard**: {alarm}; {what}.\n")?;
+    }
+    writeln!(
+        out,
+        "{z} × {y} × {x} voxels ({}, {}) in {} classes; {} of the voxels changed class between pseudo labels \
+         and result; mean confidence {}.\n",
+        input.format,
+        input.voxel_type,
+        summary.classes.len(),
+        percent(summary.changed),
+        percent(summary.confidence)
+    )?;
+    if summary.non_finite > 0 {
+        writeln!(
+            out,
+            "{} voxels were NaN or infinite and were treated as background.\n",
+            summary.non_finite
+        )?;
+    }
+    writeln!(out, "| class | mean grey value | pseudo labels | result | confidence |")?;
+    writeln!(out, "|--:|--:|--:|--:|--:|")?;
+    for c in &summary.classes {
+        let (before, after, sure) =
+            (percent(c.pseudo_label_fraction), percent(c.fraction), percent(c.confidence));
+        writeln!(out, "| {} | {:.4} | {before} | {after} | {sure} |", c.class, c.mean_grey_value)?;
+    }
+    writeln!(out, "\nShares are of all voxels; classes ascend in mean grey value.\n")?;
+    if let Some(stages) = summary.evaluation.as_ref().and_then(|e| e["stages"].as_object()) {
+        writeln!(out, "## Against the truth\n\nWithout the background class.\n")?;
+        writeln!(out, "| stage | accuracy | mIoU | IoU by truth class |\n|---|--:|--:|---|")?;
+        for (name, key) in [("pseudo labels", "pseudo_labels"), ("train", "train"), ("correct", "correct")] {
+            let Some(scores) = stages.get(key) else { continue };
+            let number = |value: &serde_json::Value| value.as_f64().map_or("–".to_owned(), percent);
+            let iou =
+                scores["iou"].as_array().map(|iou| iou.iter().map(number).collect::<Vec<_>>().join(", "));
+            let (accuracy, miou) = (number(&scores["accuracy"]), number(&scores["miou"]));
+            writeln!(out, "| {name} | {accuracy} | {miou} | {} |", iou.unwrap_or_default())?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(out, "## Pictures\n\nSlice, pseudo labels, result, confidence (black 0, white 1).\n")?;
+    let mut pictures: Vec<_> = std::fs::read_dir(run.previews())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".png"))
+        .collect();
+    pictures.sort();
+    for picture in pictures {
+        writeln!(out, "![{picture}](previews/{picture})\n")?;
+    }
+    writeln!(out, "## How it was made\n")?;
+    writeln!(out, "- {}, method of {}", provenance.program, provenance.method)?;
+    writeln!(out, "- input `{}`, fingerprint `{}`", input.path.display(), &input.fingerprint[..16])?;
+    writeln!(out, "- command `{}`", provenance.command.join(" "))?;
+    writeln!(
+        out,
+        "- clustering {}, network {} {:?}, loss {}, {} slices, seed {}, device {}",
+        config.cluster.method,
+        config.network.name,
+        config.network.widths,
+        config.loss.name,
+        config.input.slices,
+        config.seed,
+        config.device
+    )?;
+    for (stage, seconds) in &provenance.seconds {
+        writeln!(out, "- {stage}: {seconds:.1} s")?;
+    }
+    writeln!(
+        out,
+        "\nAll settings are in `config.toml`; `tomosieve segment` with them and this volume gives the same bytes."
+    )?;
+    Ok(out)
+}

@@ -1,0 +1,237 @@
+//! The run folder: the only place where stages meet. Every file name stands here, once.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tomosieve_volume::{
+    LabelTable, OpenOptions, OutputKind, OutputMeta, Shape, TiffCompression, VolumeReader, VolumeWriter,
+    VoxelType,
+};
+
+use crate::input::Input;
+use crate::{Error, Result};
+
+/// A folder that holds everything one run reads and writes besides the volume itself.
+#[derive(Debug, Clone)]
+pub struct RunDir {
+    root: PathBuf,
+}
+
+impl RunDir {
+    /// The run folder at `root`, made if there is none.
+    ///
+    /// # Errors
+    /// [`Error::RunFile`] when it cannot be made or written to.
+    pub fn create(root: &Path) -> Result<Self> {
+        std::fs::create_dir_all(root)
+            .map_err(|e| Error::file(root, format!("cannot make the run folder: {e}")))?;
+        let probe = root.join(".writable");
+        std::fs::write(&probe, b"")
+            .and_then(|()| std::fs::remove_file(&probe))
+            .map_err(|e| Error::file(root, format!("the run folder cannot be written to: {e}")))?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// The run folder at `root`, which must exist.
+    ///
+    /// # Errors
+    /// [`Error::Input`] when there is no run in it.
+    pub fn open(root: &Path) -> Result<Self> {
+        let run = Self { root: root.to_owned() };
+        if run.config().is_file() {
+            return Ok(run);
+        }
+        Err(Error::Input(format!(
+            "`{}`: not a run folder (no config.toml in it); `tomosieve segment VOLUME -o {}` makes one",
+            root.display(),
+            root.display()
+        )))
+    }
+
+    /// A run folder that is never written to, for looking at a volume.
+    pub fn beside(path: &Path) -> Self {
+        Self { root: path.to_owned() }
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The resolved configuration.
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config.toml")
+    }
+
+    /// Which stages are done, from what.
+    pub fn stages(&self) -> PathBuf {
+        self.root.join("stages.json")
+    }
+
+    /// Who made this, from what, with what, how fast.
+    pub fn provenance(&self) -> PathBuf {
+        self.root.join("provenance.json")
+    }
+
+    /// The fitted clustering and the scale of grey values.
+    pub fn clusters(&self) -> PathBuf {
+        self.root.join("clusters.json")
+    }
+
+    /// One line per training step.
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log.jsonl")
+    }
+
+    /// The network after stage 2.
+    pub fn student(&self) -> PathBuf {
+        self.root.join("student.safetensors")
+    }
+
+    /// The network that segments: the teacher of stage 3, or what the guard fell back to.
+    pub fn model(&self) -> PathBuf {
+        self.root.join("model.safetensors")
+    }
+
+    /// State from which an interrupted stage goes on.
+    pub fn checkpoint(&self) -> PathBuf {
+        self.root.join("checkpoint")
+    }
+
+    /// Class fractions, flow from pseudo labels to result, scores where there is a truth.
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.json")
+    }
+
+    /// Pictures of the result.
+    pub fn previews(&self) -> PathBuf {
+        self.root.join("previews")
+    }
+
+    /// The report.
+    pub fn report(&self) -> PathBuf {
+        self.root.join("report.md")
+    }
+
+    /// The labels of stage 1.
+    pub fn pseudo_labels(&self) -> PathBuf {
+        self.root.join("pseudo_labels")
+    }
+
+    /// The labels of the result.
+    pub fn segmentation(&self) -> PathBuf {
+        self.root.join("segmentation")
+    }
+
+    /// The teacher's confidence, 0..255 for 0..1.
+    pub fn confidence(&self) -> PathBuf {
+        self.root.join("confidence")
+    }
+
+    /// The labels of the result as OME-Zarr.
+    pub fn segmentation_zarr(&self) -> PathBuf {
+        self.root.join("segmentation.ome.zarr")
+    }
+
+    /// The teacher's confidence as OME-Zarr.
+    pub fn confidence_zarr(&self) -> PathBuf {
+        self.root.join("confidence.ome.zarr")
+    }
+
+    /// Reads a JSON file of the run; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// [`Error::RunFile`] when it cannot be read or is damaged.
+    pub fn read_json<T: DeserializeOwned>(&self, path: &Path) -> Result<Option<T>> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Error::file(path, format!("cannot be read: {e}"))),
+        };
+        serde_json::from_str(&text).map(Some).map_err(|e| {
+            Error::file(path, format!("damaged ({e}); delete it to redo the stage that writes it"))
+        })
+    }
+
+    /// Writes a JSON file of the run, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::RunFile`] when it cannot be written.
+    pub fn write_json<T: Serialize>(&self, path: &Path, value: &T) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(value).map_err(|e| Error::file(path, e))?;
+        text.push('\n');
+        self.write(path, text.as_bytes())
+    }
+
+    /// Writes a file of the run, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::RunFile`] when it cannot be written.
+    pub fn write(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".partial");
+        let temporary = path.with_file_name(name);
+        let write = || {
+            let mut file = std::fs::File::create(&temporary)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            std::fs::rename(&temporary, path)
+        };
+        write().map_err(|e| Error::file(path, format!("cannot be written: {e}")))
+    }
+
+    /// A writer for u8 voxels in the input's own form below `folder`: a folder of slices named as the
+    /// input's, or one multipage TIFF.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn create_like(
+        &self,
+        folder: &Path,
+        input: &Input,
+        table: Option<LabelTable>,
+    ) -> Result<Box<dyn VolumeWriter>> {
+        let info = input.reader.info();
+        let names = input.reader.slice_names();
+        let (kind, path) = if names.is_some() {
+            (OutputKind::TiffFolder, folder.to_owned())
+        } else {
+            std::fs::create_dir_all(folder)
+                .map_err(|e| Error::file(folder, format!("cannot be made: {e}")))?;
+            (OutputKind::TiffStack, stack_in(folder))
+        };
+        let meta = OutputMeta {
+            names,
+            labels: table,
+            voxel_size: info.voxel_size,
+            unit: info.unit.clone(),
+            compression: TiffCompression::Lzw,
+        };
+        Ok(tomosieve_volume::create(kind, &path, info.shape, VoxelType::U8, &meta)?)
+    }
+
+    /// Opens labels written by [`create_like`](Self::create_like), or any other label volume.
+    ///
+    /// # Errors
+    /// What the reader says.
+    pub fn open_labels(path: &Path) -> Result<Box<dyn VolumeReader>> {
+        let stack = stack_in(path);
+        let path = if stack.is_file() { &stack } else { path };
+        Ok(tomosieve_volume::open(path, &OpenOptions::default())?)
+    }
+
+    /// Bytes that a run on a volume of this shape writes at most, uncompressed.
+    pub fn expected_bytes(shape: Shape, zarr: bool, confidence: bool) -> u64 {
+        let copies = 2 + u64::from(confidence);
+        let copies = if zarr { copies + 1 + u64::from(confidence) } else { copies };
+        shape.voxels() as u64 * copies
+    }
+}
+
+/// Where a multipage TIFF lies inside its folder.
+fn stack_in(folder: &Path) -> PathBuf {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    folder.join(format!("{name}.tif"))
+}

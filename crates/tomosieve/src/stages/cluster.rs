@@ -1,0 +1,128 @@
+//! Stage 1: pseudo labels from voxel values alone (Sec. III-B, Eq. 1 and 2).
+//!
+//! The volume is streamed: float volumes once for their robust range, then every volume once for its
+//! histogram and once to be labelled. The clustering sees only the histogram.
+
+use serde::{Deserialize, Serialize};
+use tomosieve_cluster::{Clusters, Histogram, RangeScan};
+use tomosieve_volume::slab::Slabs;
+use tomosieve_volume::{Region, VolumeReader, VoxelType, Voxels};
+
+use super::Context;
+use crate::scale::Scale;
+use crate::{Error, Result, palette};
+
+/// What stage 1 leaves for the stages after it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stage1 {
+    /// The fitted clustering; classes ascend in mean intensity.
+    pub clusters: Clusters,
+    /// The robust scale of grey values.
+    pub scale: Scale,
+    /// Voxels of the volume.
+    pub voxels: u64,
+    /// NaN and infinite voxels, all labelled 0.
+    pub non_finite: u64,
+    /// Share of each class among the voxels.
+    pub fractions: Vec<f64>,
+}
+
+/// Fits the clustering and writes the pseudo labels.
+///
+/// # Errors
+/// When the volume cannot be read, holds too few distinct values, or the labels cannot be written.
+pub fn run(context: &Context<'_>) -> Result<Stage1> {
+    let Context { config, input, run, progress, .. } = *context;
+    let values = histogram(context)?;
+    let scale = Scale::between(&values, config.input.percentiles);
+    if values.non_finite() > 0 {
+        progress.note(&format!(
+            "{} voxels are NaN or infinite; they are treated as background (class 0)",
+            values.non_finite()
+        ));
+    }
+    let method = tomosieve_cluster::methods::by_name(&config.cluster.method)?;
+    let clusters = if method.tolerates_clipping() {
+        let clipped = values.clamped_to(f64::from(scale.low), f64::from(scale.high));
+        method.fit(&clipped, config.input.classes)?
+    } else {
+        method.fit(&values, config.input.classes)?
+    };
+
+    let shape = input.shape();
+    let mut counts = vec![0_u64; clusters.classes()];
+    let table = palette::label_table(&clusters);
+    let mut writer = run.create_like(&run.pseudo_labels(), input, Some(table))?;
+    let mut labels = Vec::new();
+    progress.begin("labelling", shape.z as u64, 0, "slices");
+    stream(context, |voxels| {
+        labels.resize(voxels.len(), 0);
+        clusters.assign_slice(voxels, &mut labels)?;
+        labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+        Ok(writer.write(Voxels::U8(&labels))?)
+    })?;
+    progress.end();
+    writer.finish()?;
+
+    let total = shape.voxels() as u64;
+    let stage1 = Stage1 {
+        fractions: counts.iter().map(|&count| count as f64 / total as f64).collect(),
+        clusters,
+        scale,
+        voxels: total,
+        non_finite: values.non_finite(),
+    };
+    run.write_json(&run.clusters(), &stage1)?;
+    Ok(stage1)
+}
+
+/// The histogram of the whole volume: exact for integers up to 16 bits, finely binned otherwise.
+///
+/// # Errors
+/// When the volume cannot be read.
+pub fn histogram(context: &Context<'_>) -> Result<Histogram> {
+    let slices = context.input.shape().z as u64;
+    let progress = context.progress;
+    let mut values = match context.input.reader.info().voxel_type {
+        VoxelType::U8 => Histogram::integer(0, 255)?,
+        VoxelType::I8 => Histogram::integer(-128, 127)?,
+        VoxelType::U16 => Histogram::integer(0, 65_535)?,
+        VoxelType::I16 => Histogram::integer(-32_768, 32_767)?,
+        _ => {
+            let mut scan = RangeScan::new();
+            progress.begin("finding the range", slices, 0, "slices");
+            stream(context, |voxels| {
+                scan.add(voxels);
+                Ok(())
+            })?;
+            progress.end();
+            Histogram::for_floats(&scan, context.config.cluster.bins)?
+        }
+    };
+    progress.begin("counting values", slices, 0, "slices");
+    stream(context, |voxels| {
+        values.add(voxels);
+        Ok(())
+    })?;
+    progress.end();
+    Ok(values)
+}
+
+/// Hands the volume over slab by slab.
+fn stream(context: &Context<'_>, mut each: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
+    let shape = context.input.shape();
+    let reader: &dyn VolumeReader = context.input.reader.as_ref();
+    let depth = crate::plan::stream_depth(shape, context.memory);
+    let mut buffer = Vec::new();
+    for slab in Slabs::new(shape, depth, 0) {
+        if context.progress.stopped() {
+            return Err(Error::Stopped { stage: "cluster" });
+        }
+        let region = Region::slab(shape, slab.z.clone())?;
+        buffer.resize(region.voxels(), 0.0);
+        reader.read(&region, &mut buffer)?;
+        each(&buffer)?;
+        context.progress.advance(slab.z.len() as u64, "");
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! The stages of the method, one file each. They meet only in the run folder.
+
+use tomosieve_nn::device;
+
+use crate::config::Config;
+use crate::input::Input;
+use crate::progress::Progress;
+use crate::run_dir::RunDir;
+use crate::{Error, Result};
+
+pub mod cluster;
+pub mod correct;
+pub mod evaluate;
+pub mod predict;
+pub mod train;
+
+/// What every stage works with.
+pub struct Context<'a> {
+    /// The settings, fitted to the volume.
+    pub config: &'a Config,
+    /// The volume.
+    pub input: &'a Input,
+    /// The run folder.
+    pub run: &'a RunDir,
+    /// Who watches.
+    pub progress: &'a dyn Progress,
+    /// Most bytes to use.
+    pub memory: u64,
+}
+
+impl Context<'_> {
+    /// The device of the settings.
+    fn device(&self) -> Result<burn::tensor::Device> {
+        Ok(device::by_name(&self.config.device)?)
+    }
+
+    /// What stage 1 found.
+    fn stage1(&self) -> Result<cluster::Stage1> {
+        let path = self.run.clusters();
+        let found = self.run.read_json(&path)?;
+        found.ok_or_else(|| Error::file(path, "missing; run `tomosieve cluster` first"))
+    }
+
+    /// How a training stage draws its crops: the pool's boxes are the same for stages 2 and 3.
+    fn pool(&self, stage1: &cluster::Stage1) -> Result<crate::pool::Pool> {
+        use crate::batches::{Stream, generator};
+        use crate::pool::Pool;
+
+        let (config, shape) = (self.config, self.input.shape());
+        let crop = config.train.crop.max(config.correct.crop);
+        let mut rng = generator(config.seed, Stream::Pool, 0, 0);
+        let voxels = crate::plan::pool_voxels(config, self.memory);
+        let plan = Pool::plan(shape, config.input.slices, crop, voxels, &mut rng)?;
+        let total: usize = plan.iter().map(|(region, _)| region.voxels()).sum();
+        self.progress.begin("reading crops", total as u64, 0, "voxels");
+        let (reader, scale) = (self.input.reader.as_ref(), stage1.scale);
+        let pool = Pool::load(reader, plan, config.input.slices, scale, &stage1.clusters, |voxels| {
+            self.progress.advance(voxels as u64, "");
+        })?;
+        self.progress.end();
+        Ok(pool)
+    }
+}
+
+/// Steps of a training stage: `steps`, or `epochs` of one crop per slice.
+pub fn steps(steps: usize, epochs: usize, slices: usize, batch: usize) -> usize {
+    if epochs == 0 { steps } else { epochs * slices.div_ceil(batch) }
+}

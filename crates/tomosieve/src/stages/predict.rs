@@ -1,0 +1,94 @@
+//! The whole volume through the network of stage 3, out of core.
+
+use tomosieve_volume::{OutputKind, OutputMeta, VolumeWriter, VoxelType, Voxels};
+
+use super::Context;
+use crate::inference::Sweep;
+use crate::metrics::ConfusionMatrix;
+use crate::run_dir::RunDir;
+use crate::{Error, Result, model, palette, previews, summary};
+
+/// Segments the volume and writes labels, confidence, metrics and previews.
+///
+/// # Errors
+/// When the volume or the model cannot be read, a file cannot be written, or the run was stopped.
+pub fn run(context: &Context<'_>) -> Result<()> {
+    let Context { config, input, run, progress, .. } = *context;
+    let stage1 = context.stage1()?;
+    let model = model::load(&run.model(), &context.device()?)?;
+    let shape = input.shape();
+    let sweep = sweep(context, &model)?;
+
+    let table = palette::label_table(&stage1.clusters);
+    let info = input.reader.info();
+    let zarr = |labels| OutputMeta {
+        labels,
+        voxel_size: info.voxel_size,
+        unit: info.unit.clone(),
+        ..OutputMeta::default()
+    };
+    let create = |path: &std::path::Path, labels| {
+        tomosieve_volume::create(OutputKind::OmeZarr, path, shape, VoxelType::U8, &zarr(labels))
+    };
+    let mut labels = vec![run.create_like(&run.segmentation(), input, Some(table.clone()))?];
+    let mut confidence = Vec::new();
+    if config.output.confidence {
+        confidence.push(run.create_like(&run.confidence(), input, None)?);
+    }
+    if config.output.ome_zarr {
+        labels.push(create(&run.segmentation_zarr(), Some(table))?);
+        if config.output.confidence {
+            confidence.push(create(&run.confidence_zarr(), None)?);
+        }
+    }
+
+    let pseudo = RunDir::open_labels(&run.pseudo_labels())?;
+    let mut before = vec![0.0_f32; shape.slice_voxels()];
+    let mut flow = ConfusionMatrix::new(model.classes, model.classes)?;
+    let mut sure = vec![0_u64; model.classes];
+    progress.begin("predict", shape.z as u64, 0, "slices");
+    sweep.run(input.reader.as_ref(), &model.predictor, 0..shape.z, |slice| {
+        if progress.stopped() {
+            return Err(Error::Stopped { stage: "predict" });
+        }
+        write_all(&mut labels, slice.labels)?;
+        write_all(&mut confidence, slice.confidence)?;
+        let region = tomosieve_volume::Region::slab(shape, slice.z..slice.z + 1)?;
+        pseudo.read(&region, &mut before)?;
+        let before: Vec<u8> = before.iter().map(|&label| label as u8).collect();
+        flow.add(&before, slice.labels, None)?;
+        for (&label, &confidence) in slice.labels.iter().zip(slice.confidence) {
+            sure[usize::from(label)] += u64::from(confidence);
+        }
+        progress.advance(1, "");
+        Ok(())
+    })?;
+    progress.end();
+    for writer in labels.into_iter().chain(confidence) {
+        writer.finish()?;
+    }
+    run.write_json(&run.metrics(), &summary::Summary::new(&stage1, &flow, &sure, &model.made_by))?;
+    previews::write(context, &model)
+}
+
+/// The sweep of a volume within the memory at hand.
+///
+/// # Errors
+/// [`Error::Resources`] when not even one slice fits.
+pub fn sweep(context: &Context<'_>, model: &model::Model) -> Result<Sweep> {
+    let segment = &context.config.segment;
+    let mut sweep = Sweep {
+        depth: 1,
+        slices: model.slices,
+        classes: model.classes,
+        tile: segment.tile,
+        overlap: segment.overlap,
+        scale: model.scale,
+    };
+    sweep.depth = crate::plan::sweep_depth(&sweep, context.config, context.input.shape(), context.memory)?;
+    Ok(sweep)
+}
+
+fn write_all(writers: &mut [Box<dyn VolumeWriter>], voxels: &[u8]) -> Result<()> {
+    writers.iter_mut().try_for_each(|writer| Ok(writer.write(Voxels::U8(voxels))?))
+}

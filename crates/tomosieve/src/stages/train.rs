@@ -1,0 +1,90 @@
+//! Stage 2: the network learns the pseudo labels (Sec. III-C, Eq. 3-7).
+
+use std::time::{Duration, Instant};
+
+use tomosieve_nn::networks::Network;
+
+use super::{Context, steps};
+use crate::batches::{Batches, Stream, seed_for};
+use crate::journal::{Entry, Journal};
+use crate::ledger::{Ledger, Stage};
+use crate::student::Student;
+use crate::{Error, Result, augment, checkpoints, model};
+
+/// Time between checkpoints.
+pub(super) const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
+
+/// Trains the student and writes it.
+///
+/// # Errors
+/// When the volume cannot be read, a file cannot be written, or the run was stopped (a checkpoint is
+/// then in the run folder).
+pub fn run(context: &Context<'_>) -> Result<()> {
+    let Context { config, input, run, progress, .. } = *context;
+    let stage1 = context.stage1()?;
+    let classes = stage1.clusters.classes();
+    let device = context.device()?;
+    let training = device.clone().autodiff();
+    training.seed(seed_for(config.seed, Stream::Weights, 0, 0));
+    let network = Network::new(&config.network, config.input.slices, classes, &training)?;
+    let mut student = Student::new(network, &config.loss, &device)?;
+
+    let key = Ledger::key(Stage::Train, config, input);
+    let found = checkpoints::find::<()>(run, Stage::Train, &key)?;
+    let first = found.as_ref().map_or(0, |(_, step, ())| *step);
+    if let Some((folder, ..)) = &found {
+        student = student.restore(folder)?;
+    }
+    let settings = &config.train;
+    let total = steps(settings.steps, settings.epochs, input.shape().z, settings.batch);
+    let pool = context.pool(&stage1)?;
+    let batches = Batches {
+        pool: &pool,
+        batch: settings.batch,
+        crop: settings.crop,
+        weak: augment::weak(&config.views.weak)?,
+        strong: Vec::new(),
+        seed: config.seed,
+        stream: Stream::Train,
+    };
+    let mut journal = Journal::open(run, Stage::Train, first)?;
+    let mut saved = Instant::now();
+    progress.begin("train", total as u64, first as u64, "steps");
+    for step in first..total {
+        let (batch, _) = batches.draw(step);
+        let rate = settings.schedule.rate(settings.learning_rate, step, total);
+        let fractions = fractions(&batch.labels, classes);
+        let done = student.step(batch, None, rate, seed_for(config.seed, Stream::Train, step, usize::MAX));
+        let step = step + 1;
+        journal.add(&Entry {
+            stage: Stage::Train,
+            step,
+            loss: done.loss,
+            learning_rate: rate,
+            confident: 1.0,
+            agreement: done.agreement,
+            confidence: None,
+            fractions,
+        })?;
+        progress.advance(1, &format!("loss {:.3}", done.loss));
+        let stopped = progress.stopped();
+        if step < total && (stopped || saved.elapsed() > CHECKPOINT_EVERY) {
+            journal.flush()?;
+            checkpoints::save(run, Stage::Train, &key, step, &(), |folder| student.save(folder))?;
+            saved = Instant::now();
+        }
+        if stopped && step < total {
+            return Err(Error::Stopped { stage: "train" });
+        }
+    }
+    progress.end();
+    journal.flush()?;
+    model::save(&student.network, config, &stage1, "train", &run.student())
+}
+
+/// Share of each class among labels.
+fn fractions(labels: &[u8], classes: usize) -> Vec<f64> {
+    let mut counts = vec![0_usize; classes];
+    labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+    counts.iter().map(|&count| count as f64 / labels.len() as f64).collect()
+}

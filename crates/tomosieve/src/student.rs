@@ -1,0 +1,155 @@
+//! The student: a network, its optimiser and one training step (Sec. III-C and III-D, Eq. 6 and 9).
+
+use std::path::Path;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use tomosieve_nn::checkpoint;
+use tomosieve_nn::losses::{Loss, LossConfig, masked_mean};
+use tomosieve_nn::networks::Network;
+use tomosieve_nn::segmenter::Segmenter;
+
+use crate::batches::Batch;
+use crate::predictor::to_vec;
+use crate::{Error, Result};
+
+/// The label of a pixel that does not count.
+pub const IGNORE: u8 = crate::patch::Patch::IGNORE;
+
+/// A network in training.
+pub struct Student {
+    /// The network, on the device with autodiff.
+    pub network: Network,
+    optimizer: ModuleOptimizer,
+    loss: Box<dyn Loss>,
+    device: Device,
+}
+
+/// What one step did.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Step {
+    /// The loss (Eq. 9).
+    pub loss: f64,
+    /// Share of the counted pixels in which the student already agreed with its labels.
+    pub agreement: f64,
+}
+
+impl Student {
+    /// A student that starts from `network`, with a fresh optimiser (Adam, Kingma & Ba 2015).
+    ///
+    /// # Errors
+    /// When there is no such loss.
+    pub fn new(network: Network, loss: &LossConfig, device: &Device) -> Result<Self> {
+        Ok(Self {
+            network: network.train(),
+            optimizer: AdamConfig::new().with_epsilon(1e-8).init(),
+            loss: tomosieve_nn::losses::by_config(loss)?,
+            device: device.clone().autodiff(),
+        })
+    }
+
+    /// One optimiser step on a batch; `class_weights` multiply the loss of each class' pixels.
+    ///
+    /// A batch in which every pixel is ignored changes nothing.
+    pub fn step(&mut self, batch: Batch, class_weights: Option<&[f32]>, rate: f64, seed: u64) -> Step {
+        let [n, _, h, w] = batch.shape;
+        let count = batch.labels.iter().filter(|&&label| label != IGNORE).count();
+        if count == 0 {
+            return Step { loss: 0.0, agreement: 1.0 };
+        }
+        self.device.seed(seed); // dropout's
+        let weights: Vec<f32> = batch
+            .labels
+            .iter()
+            .map(|&label| match (label, class_weights) {
+                (IGNORE, _) => 0.0,
+                (label, Some(weights)) => weights[usize::from(label)],
+                (_, None) => 1.0,
+            })
+            .collect();
+        let classes: Vec<i32> =
+            batch.labels.iter().map(|&l| if l == IGNORE { 0 } else { i32::from(l) }).collect();
+        let x = Tensor::<4>::from_data(TensorData::new(batch.images, batch.shape), &self.device);
+        let y = Tensor::<3, Int>::from_data(TensorData::new(classes, [n, h, w]), &self.device);
+        let weights = Tensor::<3>::from_data(TensorData::new(weights, [n, h, w]), &self.device);
+
+        let log_p = log_softmax(self.network.forward(x), 1); // [n, k, h, w]
+        let agreement = agreement(&to_vec(log_p.clone().inner()), &batch.labels, n, count);
+        let loss = masked_mean(self.loss.per_pixel(log_p, y), weights, count);
+        let value = f64::from(loss.clone().into_scalar::<f32>());
+        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+        self.network = self.optimizer.step(rate, self.network.clone(), gradients);
+        Step { loss: value, agreement }
+    }
+
+    /// Writes network and optimiser into `folder`.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        let ids = Ids::of(&self.network).0;
+        let ids = serde_json::to_string(&ids).map_err(|e| Error::file(folder, e))?;
+        let metadata = [("ids".to_owned(), ids)].into();
+        checkpoint::save(&self.network.valid(), metadata, &folder.join("student.safetensors"))?;
+        let path = folder.join("optimizer.bpk");
+        self.optimizer.save(&path).map_err(|e| Error::file(path, e))
+    }
+
+    /// Goes on from what [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is of another network.
+    pub fn restore(mut self, folder: &Path) -> Result<Self> {
+        let path = folder.join("student.safetensors");
+        let metadata = checkpoint::metadata(&path)?;
+        let ids: Vec<u64> = metadata
+            .get("ids")
+            .and_then(|json| serde_json::from_str(json).ok())
+            .ok_or_else(|| Error::file(&path, "not a checkpoint of a student"))?;
+        let network = checkpoint::with_ids_of(self.network, &ids);
+        self.network = checkpoint::load(network, &path)?;
+        let path = folder.join("optimizer.bpk");
+        self.optimizer = self.optimizer.load(&path).map_err(|e| Error::file(path, e))?;
+        Ok(self)
+    }
+}
+
+/// The ids of a network's parameters in visiting order: the optimiser knows them by these.
+#[derive(Default)]
+struct Ids(Vec<u64>);
+
+impl Ids {
+    fn of(network: &Network) -> Self {
+        let mut ids = Self::default();
+        network.visit(&mut ids);
+        ids
+    }
+}
+
+impl ModuleVisitor for Ids {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.push(param.id.val());
+    }
+}
+
+/// Share of the counted pixels whose most likely class is their label.
+///
+/// `scores` is `[n, k, h, w]`, `labels` `[n, h, w]`.
+fn agreement(scores: &[f32], labels: &[u8], n: usize, count: usize) -> f64 {
+    let plane = labels.len() / n;
+    let per_item = scores.len() / n;
+    let mut agreed = 0_usize;
+    for (scores, labels) in scores.chunks_exact(per_item).zip(labels.chunks_exact(plane)) {
+        for (pixel, &label) in labels.iter().enumerate() {
+            if label == IGNORE {
+                continue;
+            }
+            let own = scores[usize::from(label) * plane + pixel];
+            let best = scores.iter().skip(pixel).step_by(plane).all(|&score| score <= own);
+            agreed += usize::from(best);
+        }
+    }
+    agreed as f64 / count as f64
+}

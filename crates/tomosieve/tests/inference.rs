@@ -1,0 +1,95 @@
+//! Sweeping a volume: windows, slabs and halos must not show in the result.
+
+use std::cell::RefCell;
+
+use tomosieve::inference::Sweep;
+use tomosieve::predictor::Predict;
+use tomosieve::scale::Scale;
+use tomosieve_volume::{Memory, Shape};
+
+/// A 3×3 mean over all slices of the patch, turned into two "probabilities": a network with a context of
+/// one pixel and no statistics of the window.
+struct LocalMean(RefCell<usize>);
+
+impl Predict for LocalMean {
+    fn probabilities(&self, images: Vec<f32>, [n, c, h, w]: [usize; 4]) -> Vec<f32> {
+        *self.0.borrow_mut() += 1;
+        assert_eq!(n, 1);
+        let at = |k: usize, y: isize, x: isize| {
+            let inside = (0..h as isize).contains(&y) && (0..w as isize).contains(&x);
+            if inside { images[(k * h + y as usize) * w + x as usize] } else { 0.0 }
+        };
+        let mut p = vec![0.0; 2 * h * w];
+        for (i, (y, x)) in (0..h as isize).flat_map(|y| (0..w as isize).map(move |x| (y, x))).enumerate() {
+            let mut sum = 0.0;
+            for k in 0..c {
+                for (dy, dx) in (-1..=1).flat_map(|dy| (-1..=1).map(move |dx| (dy, dx))) {
+                    sum += at(k, y + dy, x + dx) * (k + 1) as f32;
+                }
+            }
+            let mean = sum / (9 * c * (c + 1) / 2) as f32;
+            (p[i], p[h * w + i]) = (1.0 - mean, mean);
+        }
+        p
+    }
+}
+
+fn volume() -> Memory {
+    let shape = Shape::new(9, 70, 83);
+    let voxels = (0..shape.voxels()).map(|i| (i as u32).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32);
+    Memory::new(shape, voxels.collect()).unwrap()
+}
+
+fn sweep(depth: usize, tile: usize, overlap: usize) -> Sweep {
+    Sweep { depth, slices: 5, classes: 2, tile, overlap, scale: Scale { low: 0.0, high: 1.0 } }
+}
+
+/// Labels and confidences of all slices, and the number of windows it took.
+fn run(sweep: &Sweep) -> (Vec<u8>, Vec<u8>, usize) {
+    let network = LocalMean(RefCell::new(0));
+    let (mut labels, mut confidence, mut order) = (Vec::new(), Vec::new(), Vec::new());
+    sweep
+        .run(&volume(), &network, 0..9, |slice| {
+            order.push(slice.z);
+            labels.extend_from_slice(slice.labels);
+            confidence.extend_from_slice(slice.confidence);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(order, (0..9).collect::<Vec<_>>());
+    (labels, confidence, network.0.into_inner())
+}
+
+#[test]
+fn tiled_equals_untiled_within_rounding() {
+    let (whole, whole_confidence, windows) = run(&sweep(9, 96, 16));
+    assert_eq!(windows, 9);
+    let (tiled, tiled_confidence, windows) = run(&sweep(9, 32, 16));
+    assert!(windows > 9 * 12);
+    let differing = whole.iter().zip(&tiled).filter(|(a, b)| a != b).count();
+    assert!(differing <= 2, "{differing} labels differ"); // only exact ties may fall either way
+    let apart = whole_confidence.iter().zip(&tiled_confidence).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(apart <= Some(1), "confidences differ by {apart:?}/255");
+}
+
+#[test]
+fn slabs_and_halos_leave_no_trace() {
+    let whole = run(&sweep(9, 48, 16));
+    for depth in [1, 2, 4, 7] {
+        assert_eq!(run(&sweep(depth, 48, 16)), whole, "depth {depth}");
+    }
+}
+
+#[test]
+fn a_part_of_the_volume_is_what_the_whole_has_there() {
+    let (labels, ..) = run(&sweep(3, 48, 16));
+    let network = LocalMean(RefCell::new(0));
+    let mut part = Vec::new();
+    sweep(3, 48, 16)
+        .run(&volume(), &network, 4..6, |slice| {
+            part.extend_from_slice(slice.labels);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(part, labels[4 * 70 * 83..6 * 70 * 83]);
+}

@@ -1,0 +1,226 @@
+//! The whole method on a small phantom: it learns, it repeats itself to the byte, it goes on where it
+//! was stopped, and it does not overwrite what it should not.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tempfile::TempDir;
+use tomosieve::config::Layers;
+use tomosieve::input::Input;
+use tomosieve::ledger::Stage;
+use tomosieve::phantom::{PhantomSpec, Sample};
+use tomosieve::pipeline::Job;
+use tomosieve::progress::{Progress, Silent};
+use tomosieve::run_dir::RunDir;
+use tomosieve::stages::Context;
+use tomosieve::stages::evaluate::{self, Evaluation, Special, Truth};
+use tomosieve::{Config, Error, phantom_files, plan};
+use tomosieve_volume::OpenOptions;
+
+/// A folder with a small sand phantom in it: noisy, so that there is something to correct.
+fn phantom() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = PhantomSpec { shape: [16, 64, 64], ..PhantomSpec::new(Sample::Sand, 1) };
+    phantom_files::write(spec, folder.path(), false, &Silent).unwrap();
+    folder
+}
+
+/// A tiny network and few steps.
+fn config(settings: &[&str]) -> Config {
+    let base = [
+        "input.classes=3",
+        "input.slices=3",
+        "network.widths=[8,16]",
+        "network.dropout=0.05",
+        "train.steps=60",
+        "train.batch=4",
+        "train.crop=32",
+        "correct.steps=20",
+        "correct.batch=4",
+        "correct.crop=32",
+        "correct.momentum=0.9",
+        "correct.checks=4",
+        "views.strength=1.0",
+        "segment.tile=48",
+        "segment.overlap=16",
+    ];
+    base.iter()
+        .chain(settings)
+        .fold(Layers::defaults().unwrap(), |layers, assignment| layers.set(assignment).unwrap())
+        .build()
+        .unwrap()
+}
+
+fn run(
+    phantom: &Path,
+    output: &Path,
+    config: &Config,
+    progress: &dyn Progress,
+    force: bool,
+) -> tomosieve::Result<()> {
+    let options = OpenOptions::default();
+    let input = Input::open(&phantom.join("volume"), &options).unwrap();
+    let (config, _) = plan::fit(config.clone(), input.shape());
+    let run = RunDir::create(output).unwrap();
+    let command = vec!["test".to_owned()];
+    Job { config: &config, input: &input, options: &options, run: &run, progress, command, force }
+        .run(&Stage::ALL)
+}
+
+fn scores(phantom: &Path, output: &Path, config: &Config) -> Evaluation {
+    let input = Input::open(&phantom.join("volume"), &OpenOptions::default()).unwrap();
+    let run = RunDir::open(output).unwrap();
+    let truth = RunDir::open_labels(&phantom.join("truth")).unwrap();
+    let truth = Truth::new(truth, Special { background: 0, ignore: 255 }).unwrap();
+    let context = Context { config, input: &input, run: &run, progress: &Silent, memory: 1 << 30 };
+    evaluate::run(&context, &truth).unwrap()
+}
+
+/// Every result file of a run and its bytes; those that hold times or the place are left out.
+fn results(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(path.strip_prefix(root).unwrap().to_owned(), std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    for timed in ["provenance.json", "stages.json", "report.md"] {
+        assert!(found.remove(Path::new(timed)).is_some(), "{timed} is missing");
+    }
+    found
+}
+
+/// Asks for a stop after so many steps of progress.
+struct StopAfter(AtomicUsize);
+
+impl Progress for StopAfter {
+    fn begin(&self, _: &str, _: u64, _: u64, _: &str) {}
+    fn advance(&self, _: u64, _: &str) {
+        let left = self.0.load(Ordering::Relaxed);
+        self.0.store(left.saturating_sub(1), Ordering::Relaxed);
+    }
+    fn end(&self) {}
+    fn note(&self, _: &str) {}
+    fn stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+}
+
+#[test]
+fn the_method_learns_and_beats_its_pseudo_labels() {
+    let phantom = phantom();
+    let output = phantom.path().join("run");
+    let config = config(&["train.steps=200", "correct.steps=60", "correct.momentum=0.95"]);
+    run(phantom.path(), &output, &config, &Silent, false).unwrap();
+    let losses: Vec<f64> = std::fs::read_to_string(output.join("log.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|entry| entry["stage"] == "train")
+        .map(|entry| entry["loss"].as_f64().unwrap())
+        .collect();
+    assert_eq!(losses.len(), 200);
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    assert!(mean(&losses[180..]) < 0.6 * mean(&losses[..5]), "the loss hardly fell: {losses:?}");
+    let stages = scores(phantom.path(), &output, &config).stages;
+    let miou = |stage: &str| stages[stage].miou;
+    assert!(
+        miou("correct") > miou("pseudo_labels") + 0.02,
+        "pseudo labels {:.3}, stage 2 {:.3}, stage 3 {:.3}",
+        miou("pseudo_labels"),
+        miou("train"),
+        miou("correct")
+    );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_whatever_the_threads() {
+    let phantom = phantom();
+    let config = config(&[]);
+    let (one, two) = (phantom.path().join("one"), phantom.path().join("two"));
+    with_threads(1, || run(phantom.path(), &one, &config, &Silent, false).unwrap());
+    with_threads(2, || run(phantom.path(), &two, &config, &Silent, false).unwrap());
+    let (one, two) = (results(&one), results(&two));
+    assert_eq!(one.keys().collect::<Vec<_>>(), two.keys().collect::<Vec<_>>());
+    for (name, bytes) in &one {
+        assert!(bytes == &two[name], "{} differs", name.display());
+    }
+}
+
+#[test]
+fn a_stopped_run_goes_on_to_the_same_bytes() {
+    let phantom = phantom();
+    let config = config(&[]);
+    let (straight, stopped) = (phantom.path().join("straight"), phantom.path().join("stopped"));
+    run(phantom.path(), &straight, &config, &Silent, false).unwrap();
+    let mut stops = 0;
+    loop {
+        // Every 37 steps of progress: in the middle of stages 1, 2, 3 and of the sweep.
+        match run(phantom.path(), &stopped, &config, &StopAfter(AtomicUsize::new(37)), false) {
+            Ok(()) => break,
+            Err(Error::Stopped { .. }) => stops += 1,
+            Err(other) => panic!("{other}"),
+        }
+        assert!(stops < 50, "never done");
+    }
+    assert!(stops >= 2, "stopped only {stops} times");
+    assert_eq!(results(&straight), results(&stopped));
+}
+
+#[test]
+fn a_finished_stage_is_kept_and_a_changed_setting_is_named() {
+    let phantom = phantom();
+    let output = phantom.path().join("run");
+    let first = config(&["train.steps=5", "correct.steps=4"]);
+    run(phantom.path(), &output, &first, &Silent, false).unwrap();
+    let student = std::fs::metadata(output.join("student.safetensors")).unwrap().modified().unwrap();
+
+    run(phantom.path(), &output, &first, &Silent, false).unwrap();
+    let again = std::fs::metadata(output.join("student.safetensors")).unwrap().modified().unwrap();
+    assert_eq!(student, again, "stage 2 was redone");
+
+    let changed = config(&["train.steps=5", "correct.steps=4", "correct.threshold=0.7"]);
+    let refused = run(phantom.path(), &output, &changed, &Silent, false).unwrap_err();
+    let message = refused.to_string();
+    assert!(matches!(refused, Error::Exists(_)), "{message}");
+    assert!(message.contains("correct.threshold 0.8 → 0.7"), "{message}");
+    assert!(message.contains("--force redoes correct, predict"), "{message}");
+
+    run(phantom.path(), &output, &changed, &Silent, true).unwrap();
+    let kept = std::fs::metadata(output.join("student.safetensors")).unwrap().modified().unwrap();
+    assert_eq!(student, kept, "stage 2 was redone though nothing it depends on changed");
+}
+
+#[test]
+fn all_outputs_are_there_and_agree() {
+    let phantom = phantom();
+    let output = phantom.path().join("run");
+    run(phantom.path(), &output, &config(&["train.steps=5", "correct.steps=4"]), &Silent, false).unwrap();
+    let read = |name: &str| {
+        let volume = RunDir::open_labels(&output.join(name)).unwrap();
+        let mut voxels = vec![0.0; volume.shape().voxels()];
+        volume.read(&tomosieve_volume::Region::whole(volume.shape()), &mut voxels).unwrap();
+        voxels
+    };
+    assert_eq!(read("segmentation"), read("segmentation.ome.zarr/0"));
+    assert_eq!(read("confidence"), read("confidence.ome.zarr/0"));
+    assert!(read("pseudo_labels").iter().all(|&label| label < 3.0));
+    let metrics: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(output.join("metrics.json")).unwrap()).unwrap();
+    let shares: f64 =
+        metrics["classes"].as_array().unwrap().iter().map(|c| c["fraction"].as_f64().unwrap()).sum();
+    assert!((shares - 1.0).abs() < 1e-9);
+    assert_eq!(std::fs::read_dir(output.join("previews")).unwrap().count(), 3);
+    assert!(!output.join("checkpoint").exists());
+}
