@@ -1,0 +1,315 @@
+//! The command line as typed, and the configuration it means.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tomosieve::config::Layers;
+use tomosieve::{Config, Error, Result};
+use tomosieve_volume::{OpenOptions, Shape, VoxelType};
+
+/// Segments synchrotron CT volumes into their material phases: no label, no pre-trained model.
+#[derive(Debug, Parser)]
+#[command(name = "tomosieve", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Settings of every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Settings of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Threads to use; 0 = one per core. Results do not depend on it
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Print machine-readable JSON on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say nothing but errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Segment a volume: cluster, train, correct, predict, report
+    Segment(Run),
+    /// Stage 1 alone: cluster voxel values into pseudo labels
+    Cluster(Run),
+    /// Stage 2 alone: train the network on the pseudo labels
+    Train(Resume),
+    /// Stage 3 alone: let the network correct itself
+    Correct(Resume),
+    /// Segment the whole volume with the corrected network
+    Predict(Resume),
+    /// Compare a run, or any label volume, with a truth
+    Evaluate(Evaluate),
+    /// Tell what a volume is: axes, shape, type, range, and how each was inferred
+    Inspect(Inspect),
+    /// Make a synthetic CT volume with its exact truth
+    Phantom(Phantom),
+    /// Write the complete commented configuration
+    Init(Init),
+    /// List everything that can be named: clusterings, networks, losses, views, presets, formats, devices
+    List,
+    /// Segment the real volume that ships with the repository and a phantom, and say where to look
+    Demo(Demo),
+}
+
+/// A volume and the run made from it.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// A folder of TIFF slices, a multipage TIFF, an .npy, a Zarr, or a raw file (with --shape)
+    pub input: PathBuf,
+    /// The run folder
+    #[arg(long, short)]
+    pub output: PathBuf,
+    /// How to read the volume.
+    #[command(flatten)]
+    pub raw: Raw,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// How to go about it.
+    #[command(flatten)]
+    pub manner: Manner,
+}
+
+/// A run folder to go on with.
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    /// The run folder
+    pub run: PathBuf,
+    /// The settings.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// How to go about it.
+    #[command(flatten)]
+    pub manner: Manner,
+}
+
+/// How to go about it.
+#[derive(Debug, Args)]
+pub(crate) struct Manner {
+    /// Redo stages whose results were made with other settings
+    #[arg(long)]
+    pub force: bool,
+    /// Print what would be done, and the memory, disk and time it would take
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What a raw file does not say itself.
+#[derive(Debug, Args)]
+pub(crate) struct Raw {
+    /// Shape of a raw volume
+    #[arg(long, value_name = "Z,Y,X", value_parser = shape)]
+    pub shape: Option<Shape>,
+    /// Voxel type of a raw volume, such as u16 or float32
+    #[arg(long, value_name = "TYPE", value_parser = voxel_type)]
+    pub dtype: Option<VoxelType>,
+    /// Byte order of a raw volume
+    #[arg(long, value_enum)]
+    pub endian: Option<Endian>,
+    /// Bytes before the first voxel of a raw volume
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub offset: u64,
+}
+
+/// Byte order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Endian {
+    /// Least significant byte first.
+    Little,
+    /// Most significant byte first.
+    Big,
+}
+
+impl Raw {
+    /// The reader's options.
+    pub(crate) fn options(&self) -> OpenOptions {
+        OpenOptions {
+            shape: self.shape,
+            voxel_type: self.dtype,
+            big_endian: self.endian.map(|order| order == Endian::Big),
+            offset: self.offset,
+        }
+    }
+}
+
+/// Settings of a run; each is also in the configuration.
+#[derive(Debug, Args)]
+pub(crate) struct Settings {
+    /// K, the number of classes [default: 4]
+    #[arg(long, short = 'k', value_name = "K")]
+    pub classes: Option<usize>,
+    /// quick (minutes), standard (about an hour of CPU) or paper (the paper's own settings)
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// A configuration file; `tomosieve init` writes one to start from
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Seed of every random draw
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Where the network runs: cpu, or a GPU family this build has, such as cuda:0
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Most memory to use, such as 8GiB [default: half of the machine's]
+    #[arg(long, value_name = "SIZE")]
+    pub max_memory: Option<String>,
+    /// Clustering of stage 1
+    #[arg(long, value_name = "NAME")]
+    pub method: Option<String>,
+    /// Network of stages 2 and 3
+    #[arg(long, value_name = "NAME")]
+    pub network: Option<String>,
+    /// Loss of stages 2 and 3
+    #[arg(long, value_name = "NAME")]
+    pub loss: Option<String>,
+    /// Adjacent slices the network sees
+    #[arg(long, value_name = "N")]
+    pub slices: Option<usize>,
+    /// Any other setting, such as correct.threshold=0.7; may be given many times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl Settings {
+    /// The configuration that these settings mean on top of `base`: what a run folder already holds, or
+    /// the defaults.
+    pub(crate) fn resolve(&self, base: Option<&Path>, threads: Option<usize>) -> Result<Config> {
+        let mut layers = Layers::defaults()?;
+        if let Some(base) = base {
+            layers = layers.file(base)?;
+        }
+        if let Some(preset) = &self.preset {
+            layers = layers.preset(preset)?;
+        }
+        if let Some(file) = &self.config {
+            layers = layers.file(file)?;
+        }
+        let numbers = [("input.classes", self.classes), ("input.slices", self.slices), ("threads", threads)];
+        let words = [
+            ("device", &self.device),
+            ("max_memory", &self.max_memory),
+            ("cluster.method", &self.method),
+            ("network.name", &self.network),
+            ("loss.name", &self.loss),
+        ];
+        let numbers = numbers.iter().filter_map(|(key, n)| n.map(|n| format!("{key}={n}")));
+        let words = words.iter().filter_map(|(key, w)| w.as_ref().map(|w| format!("{key}={w:?}")));
+        let seed = self.seed.map(|seed| format!("seed={seed}"));
+        for assignment in numbers.chain(words).chain(seed).chain(self.set.iter().cloned()) {
+            layers = layers.set(&assignment)?;
+        }
+        layers.build()
+    }
+}
+
+/// Arguments of `evaluate`.
+#[derive(Debug, Args)]
+pub(crate) struct Evaluate {
+    /// A run folder, or a label volume
+    pub labels: PathBuf,
+    /// The truth: a label volume of the same shape
+    pub truth: PathBuf,
+    /// The truth's background class, which the first two scores leave out
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub background: u8,
+    /// The truth's label of voxels that do not count
+    #[arg(long, value_name = "N", default_value_t = 255)]
+    pub ignore: u8,
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// The volume
+    pub input: PathBuf,
+    /// How to read it.
+    #[command(flatten)]
+    pub raw: Raw,
+}
+
+/// Arguments of `phantom`.
+#[derive(Debug, Args)]
+pub(crate) struct Phantom {
+    /// intergrowth, sand or ceramic
+    pub name: String,
+    /// Folder that gets volume/, truth/ and phantom.json
+    #[arg(long, short)]
+    pub output: PathBuf,
+    /// Voxels
+    #[arg(long, value_name = "Z,Y,X", value_parser = shape, default_value = "32,192,192")]
+    pub shape: Shape,
+    /// Seed of shapes and noise
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Noise relative to the sample's own
+    #[arg(long, default_value_t = 1.0)]
+    pub noise: f32,
+    /// ct = simulated scan and reconstruction; noise = the same noise added directly, for huge volumes
+    #[arg(long, value_enum, default_value_t = Acquisition::Ct)]
+    pub acquisition: Acquisition,
+    /// Replace a phantom that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// How a phantom's image is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Acquisition {
+    /// Simulated scan and reconstruction.
+    Ct,
+    /// Blur and correlated noise.
+    Noise,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The file to write, or - for stdout
+    #[arg(default_value = "tomosieve.toml")]
+    pub file: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Folder that gets the results
+    #[arg(long, short, default_value = "demo")]
+    pub output: PathBuf,
+}
+
+/// Parses `Z,Y,X`.
+fn shape(text: &str) -> std::result::Result<Shape, String> {
+    let axes: Vec<usize> = text.split(',').filter_map(|part| part.trim().parse().ok()).collect();
+    match axes[..] {
+        [z, y, x] if z > 0 && y > 0 && x > 0 && text.split(',').count() == 3 => Ok(Shape::new(z, y, x)),
+        _ => Err("expected three positive numbers such as 64,512,512 (slices, rows, columns)".into()),
+    }
+}
+
+/// Parses a voxel type.
+fn voxel_type(text: &str) -> std::result::Result<VoxelType, String> {
+    VoxelType::from_name(text).ok_or_else(|| {
+        let known: Vec<&str> = VoxelType::ALL.iter().map(|t| t.name()).collect();
+        format!("expected one of {}", known.join(", "))
+    })
+}
+
+/// An [`Error::Input`] for a path that is not there at all.
+pub(crate) fn must_exist(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    Err(Error::Input(format!("`{}`: no such file or folder", path.display())))
+}

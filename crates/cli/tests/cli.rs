@@ -1,0 +1,300 @@
+//! The command as a user meets it: words, exit codes, and nothing lost when something is wrong.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+use tomosieve_volume::{OutputKind, OutputMeta, Shape, VoxelType, Voxels, create};
+
+/// A scratch folder to run the command in.
+struct Scratch(TempDir);
+
+impl Scratch {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn run(&self, args: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_tomosieve"))
+            .args(args.split_whitespace())
+            .current_dir(self.0.path())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs and expects an exit code; returns stdout.
+    fn ok(&self, args: &str) -> String {
+        let output = self.run(args);
+        assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs, expects this exit code and a one-line error; returns the line.
+    fn fails(&self, code: i32, args: &str) -> String {
+        let output = self.run(args);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args}: {stderr}");
+        assert!(!stderr.contains("panicked"), "{args}: {stderr}");
+        let errors: Vec<&str> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!(errors.len(), 1, "{args}: {stderr}");
+        errors[0].to_owned()
+    }
+
+    /// A folder of u16 slices with these values.
+    fn volume(&self, name: &str, shape: Shape, value: impl Fn(usize) -> f32) -> PathBuf {
+        let path = self.path(name);
+        let mut writer =
+            create(OutputKind::TiffFolder, &path, shape, VoxelType::F32, &OutputMeta::default()).unwrap();
+        let voxels: Vec<f32> = (0..shape.voxels()).map(value).collect();
+        writer.write(Voxels::F32(&voxels)).unwrap();
+        writer.finish().unwrap();
+        path
+    }
+}
+
+/// Three levels and some deterministic noise.
+fn textured(i: usize) -> f32 {
+    let noise = (i as u32).wrapping_mul(2_654_435_761) as f32 / u32::MAX as f32;
+    (i / 700 % 3) as f32 * 100.0 + 40.0 * noise
+}
+
+const TINY: &str = "--preset quick --classes 3 --set network.widths=[4,8] --set train.steps=3 --set correct.steps=2 \
+                    --set train.crop=32 --set correct.crop=32";
+
+#[test]
+fn help_names_every_command() {
+    let scratch = Scratch::new();
+    insta::assert_snapshot!(scratch.ok("--help"));
+}
+
+#[test]
+fn list_as_words_and_as_json() {
+    let scratch = Scratch::new();
+    let words = scratch.ok("list");
+    let json: serde_json::Value = serde_json::from_str(&scratch.ok("list --json")).unwrap();
+    for (kind, expected) in [
+        ("clusterings", "kmeans"),
+        ("networks", "unet-noskip"),
+        ("losses", "label-smoothing"),
+        ("views", "clahe"),
+        ("presets", "paper"),
+        ("formats", "ome-zarr"),
+        ("devices", "cpu"),
+        ("phantoms", "ceramic"),
+    ] {
+        assert!(json[kind].as_array().unwrap().iter().any(|name| name == expected), "{kind}");
+        assert!(words.lines().any(|line| line.starts_with(kind) && line.contains(expected)), "{kind}");
+    }
+}
+
+#[test]
+fn mistyped_flags_and_settings_are_usage_errors() {
+    let scratch = Scratch::new();
+    let output = scratch.run("segment v -o r --clases 4");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--classes"));
+    scratch.volume("v", Shape::new(3, 32, 32), textured);
+    let error = scratch.fails(2, "segment v -o r --set train.stepz=3");
+    assert!(error.contains("unknown setting `train.stepz`"), "{error}");
+    assert!(scratch.fails(2, "segment v -o r --classes 1").contains("input.classes is 1"));
+    assert!(scratch.fails(2, "segment v -o r --classes 256").contains("2 to 255"));
+    assert!(scratch.fails(2, "segment v -o r --device cuda").contains("rebuild with `--features cuda`"));
+    assert!(scratch.fails(2, "segment v -o r --device gpu").contains("unknown device `gpu`"));
+    assert!(scratch.fails(2, "segment v -o r --config none.toml").contains("none.toml"));
+    assert!(scratch.fails(2, "phantom granite -o p").contains("intergrowth"));
+    assert!(!scratch.path("r").exists(), "a refused run left a folder");
+}
+
+#[test]
+fn inputs_that_cannot_be_read_exit_with_3() {
+    let scratch = Scratch::new();
+    assert!(scratch.fails(3, "segment none -o r").contains("`none`: no such file or folder"));
+    std::fs::create_dir(scratch.path("empty")).unwrap();
+    assert!(scratch.fails(3, "segment empty -o r").contains("no .tif or .tiff files"));
+    std::fs::write(scratch.path("text.tif"), "no image").unwrap();
+    assert!(scratch.fails(3, "segment text.tif -o r").contains("text.tif"));
+
+    let mixed = scratch.volume("mixed", Shape::new(4, 32, 32), textured);
+    let other = scratch.volume("other", Shape::new(1, 32, 40), textured);
+    std::fs::copy(first_tiff(&other), nth_tiff(&mixed, 2)).unwrap();
+    let error = scratch.fails(3, "segment mixed -o r");
+    assert!(error.contains("slice_00002.tif") && error.contains("32×40"), "{error}");
+
+    let cut = scratch.volume("cut", Shape::new(4, 32, 32), textured);
+    let victim = nth_tiff(&cut, 1);
+    let bytes = std::fs::read(&victim).unwrap();
+    std::fs::write(&victim, &bytes[..bytes.len() / 2]).unwrap();
+    let error = scratch.fails(3, "segment cut -o r");
+    assert!(error.contains("slice_00001.tif"), "{error}");
+
+    scratch.volume("constant", Shape::new(4, 32, 32), |_| 7.0);
+    let error = scratch.fails(3, &format!("segment constant -o r1 {TINY}"));
+    assert!(error.contains("distinct"), "{error}");
+    scratch.volume("thin", Shape::new(4, 8, 32), textured);
+    assert!(scratch.fails(3, "segment thin -o r").contains("at least 16×16"));
+}
+
+#[test]
+fn too_little_memory_is_found_before_work_starts() {
+    let scratch = Scratch::new();
+    scratch.volume("v", Shape::new(3, 64, 64), textured);
+    let error = scratch.fails(4, "segment v -o r --max-memory 64MiB");
+    assert!(error.contains("max_memory allows 64.0 MiB"), "{error}");
+    assert!(!scratch.path("r").exists());
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_named() {
+    let scratch = Scratch::new();
+    scratch.volume("v", Shape::new(3, 32, 32), textured);
+    std::fs::write(scratch.path("file"), "in the way").unwrap();
+    let error = scratch.fails(1, &format!("segment v -o file/run {TINY}"));
+    assert!(error.contains("file"), "{error}");
+    assert_eq!(std::fs::read_to_string(scratch.path("file")).unwrap(), "in the way");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_not_a_loss() {
+    let scratch = Scratch::new();
+    scratch.volume("v", Shape::new(3, 32, 32), textured);
+    // /dev/full takes no byte: the preview folder's place is taken by it, after all labels are written.
+    scratch.ok(&format!("segment v -o r {TINY}"));
+    std::fs::remove_file(scratch.path("r/report.md")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", scratch.path("r/report.md.partial")).unwrap();
+    let error = scratch.fails(1, &format!("segment v -o r {TINY}"));
+    assert!(error.contains("report.md") && error.contains("No space left"), "{error}");
+    std::fs::remove_file(scratch.path("r/report.md.partial")).unwrap();
+    scratch.ok(&format!("segment v -o r {TINY}"));
+    assert!(scratch.path("r/report.md").is_file());
+}
+
+#[test]
+fn voxels_that_are_no_numbers_are_counted_and_become_background() {
+    let scratch = Scratch::new();
+    scratch.volume("v", Shape::new(5, 32, 32), |i| match i % 512 {
+        0 => f32::NAN,
+        1 => f32::INFINITY,
+        _ => textured(i),
+    });
+    let output = scratch.run(&format!("segment v -o r {TINY}"));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("20 voxels are NaN or infinite; they are treated as background"), "{stderr}");
+    let metrics: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(scratch.path("r/metrics.json")).unwrap()).unwrap();
+    assert_eq!(metrics["non_finite"], 20);
+}
+
+#[test]
+fn stages_one_by_one_are_the_whole() {
+    let scratch = Scratch::new();
+    scratch.volume("v", Shape::new(5, 40, 40), textured);
+    scratch.ok(&format!("segment v -o whole {TINY}"));
+    assert!(scratch.fails(3, "train none").contains("not a run folder"));
+    scratch.ok(&format!("cluster v -o parts {TINY}"));
+    assert!(scratch.fails(3, "correct parts").contains("run `tomosieve train` first"));
+    for stage in ["train", "correct", "predict"] {
+        scratch.ok(&format!("{stage} parts"));
+    }
+    for file in ["model.safetensors", "metrics.json", "log.jsonl", "clusters.json", "config.toml"] {
+        let read = |run: &str| std::fs::read(scratch.path(run).join(file)).unwrap();
+        assert!(read("whole") == read("parts"), "{file} differs");
+    }
+    let plan: serde_json::Value =
+        serde_json::from_str(&scratch.ok("predict parts --dry-run --json")).unwrap();
+    assert!(plan["stages"].as_array().unwrap().iter().all(|stage| stage["standing"] == "done"));
+}
+
+#[test]
+fn evaluate_prints_what_other_programs_rely_on() {
+    let scratch = Scratch::new();
+    scratch.ok("phantom sand -o p --shape 8,48,48 --seed 3 -q");
+    assert!(scratch.fails(2, "phantom sand -o p --shape 8,48,48").contains("--force"));
+    scratch.ok(&format!("segment p/volume -o r -q {TINY}"));
+    let json: serde_json::Value = serde_json::from_str(&scratch.ok("evaluate r p/truth --json -q")).unwrap();
+    for stage in ["pseudo_labels", "train", "correct"] {
+        let scores = &json["stages"][stage];
+        for key in ["accuracy", "miou", "accuracy_all", "miou_all"] {
+            let value = scores[key].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&value), "{stage} {key} {value}");
+        }
+        assert_eq!(scores["iou"].as_array().unwrap().len(), 3);
+    }
+    let json = scratch.ok("evaluate p/truth p/truth --json");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["stages"]["labels"]["miou"], 1.0);
+    let json = scratch.ok("evaluate p/truth p/truth --json --background 1 --ignore 0");
+    assert!(json.contains("\"background\":1"), "{json}");
+    assert!(scratch.fails(3, "evaluate r p/none").contains("no such file or folder"));
+    scratch.volume("grey", Shape::new(8, 48, 48), textured);
+    assert!(scratch.fails(3, "evaluate p/truth grey").contains("is no label"));
+}
+
+#[test]
+fn inspect_tells_what_it_found() {
+    let scratch = Scratch::new();
+    scratch.ok("phantom ceramic -o p --shape 8,40,36 -q");
+    let words = scratch.ok("inspect p/volume -q");
+    assert!(words.contains("8×40×36 (z × y × x)") && words.contains("uint16"), "{words}");
+    let json: serde_json::Value = serde_json::from_str(&scratch.ok("inspect p/volume --json -q")).unwrap();
+    assert_eq!(json["shape"], serde_json::json!([8, 40, 36]));
+    assert_eq!(json["axes"], "zyx");
+    assert!(json["range"][0].as_f64().unwrap() < json["range"][1].as_f64().unwrap());
+}
+
+#[test]
+fn init_writes_a_configuration_that_is_the_default() {
+    let scratch = Scratch::new();
+    scratch.ok("init");
+    assert!(scratch.fails(2, "init").contains("--force replaces it"));
+    scratch.volume("v", Shape::new(3, 32, 32), textured);
+    let with = scratch.ok("segment v -o r --dry-run --json --config tomosieve.toml");
+    let without = scratch.ok("segment v -o r --dry-run --json");
+    let work = |text: &str| -> Vec<String> {
+        let plan: serde_json::Value = serde_json::from_str(text).unwrap();
+        plan["stages"].as_array().unwrap().iter().map(|s| s["work"].to_string()).collect()
+    };
+    assert_eq!(work(&with), work(&without));
+    assert!(!scratch.path("r").exists(), "a dry run left a folder");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_leaves_a_checkpoint_and_the_same_command_goes_on() {
+    let scratch = Scratch::new();
+    scratch.volume("v", Shape::new(5, 40, 40), textured);
+    let command = format!("segment v -o r {TINY} --set train.steps=400");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tomosieve"))
+        .args(command.split_whitespace())
+        .current_dir(scratch.0.path())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = scratch.path("r/log.jsonl");
+    while !log.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "ended before it could be stopped");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(75), "{stderr}");
+    assert!(stderr.contains("the same command continues from here"), "{stderr}");
+    assert_eq!(std::fs::read_dir(scratch.path("r/checkpoint")).unwrap().count(), 1);
+    scratch.ok(&command);
+    assert!(scratch.path("r/report.md").is_file());
+}
+
+fn nth_tiff(folder: &Path, n: usize) -> PathBuf {
+    folder.join(format!("slice_{n:05}.tif"))
+}
+
+fn first_tiff(folder: &Path) -> PathBuf {
+    nth_tiff(folder, 0)
+}
