@@ -17,6 +17,7 @@ pub(crate) const STOPPED: u8 = 75;
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// The exit code of an error.
+#[allow(clippy::match_same_arms)] // grouped by what failed, not by the code
 pub(crate) fn code(error: &Error) -> u8 {
     match error {
         Error::Config(_) | Error::Exists(_) | Error::View(_) | Error::Phantom(_) => USAGE,

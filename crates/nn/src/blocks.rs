@@ -105,6 +105,7 @@ impl Upsample {
     }
 
     /// `[n, c_in, h, w] → [n, c_out, 2h, 2w]`
+    #[allow(clippy::missing_panics_doc)] // it is made with a bias
     pub fn forward(&self, x: Features) -> Features {
         let bias = self.conv.bias.as_ref().expect("made with a bias");
         x.up2(self.conv.weight.val(), bias.val())

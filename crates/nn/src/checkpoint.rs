@@ -77,7 +77,7 @@ impl ModuleMapper for Scatter {
 ///
 /// # Errors
 /// [`Error::ModelFile`] when the file cannot be written.
-pub fn save<M: Module>(network: &M, metadata: HashMap<String, String>, path: &Path) -> Result<()> {
+pub fn save<M: Module>(network: &M, metadata: &BTreeMap<String, String>, path: &Path) -> Result<()> {
     let mut gather = Gather::default();
     network.visit(&mut gather);
     let bytes: BTreeMap<&String, (&Vec<usize>, Vec<u8>)> = gather
@@ -92,8 +92,7 @@ pub fn save<M: Module>(network: &M, metadata: HashMap<String, String>, path: &Pa
         views.push(((*name).clone(), view.map_err(|e| failed(e.to_string()))?));
     }
     // One entry: a hash map of several would be written in a different order each time.
-    let metadata: BTreeMap<String, String> = metadata.into_iter().collect();
-    let json = serde_json::to_string(&metadata).map_err(|e| failed(e.to_string()))?;
+    let json = serde_json::to_string(metadata).map_err(|e| failed(e.to_string()))?;
     let header = HashMap::from([(METADATA_KEY.to_owned(), json)]);
     let file = safetensors::serialize(views, Some(header)).map_err(|e| failed(e.to_string()))?;
     let temporary = path.with_extension("partial");

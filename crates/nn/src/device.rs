@@ -3,6 +3,8 @@
 //! `Device::default()` is never used: it takes the first back end compiled in, which may not be the
 //! one the user meant.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use burn::tensor::Device;
 
 use crate::{Error, Result};
@@ -63,4 +65,15 @@ fn open(family: &str, index: usize) -> Device {
         "rocm" => Device::rocm(index),
         _ => Device::flex(),
     }
+}
+
+/// Seeds the device's random generator and keeps everyone else from it while the guard lives.
+///
+/// The generator of a back end is one for the whole process: without this, two networks made or trained
+/// at the same time would draw from each other's sequence.
+pub fn seeded(device: &Device, seed: u64) -> MutexGuard<'static, ()> {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    let guard = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    device.seed(seed);
+    guard
 }

@@ -9,7 +9,7 @@
 //!
 //! let device = device::by_name("cpu")?;
 //! let config = NetworkConfig { name: "unet-noskip".into(), widths: vec![4, 8], ..NetworkConfig::default() };
-//! let network = Network::new(&config, 7, 4, &device)?;
+//! let network = Network::new(&config, 7, 4, 0, &device)?;
 //! let patch = Tensor::<4>::random([1, 7, 20, 30], Distribution::Default, &device);
 //! assert_eq!(network.forward(patch).dims(), [1, 4, 20, 30]);
 //! # Ok::<(), tomosieve_nn::Error>(())

@@ -1,6 +1,6 @@
 //! What every network of the roster must do.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Distribution, Gradients, Tensor, TensorData};
@@ -31,7 +31,7 @@ fn patch(shape: [usize; 4], device: &Device) -> Tensor<4> {
 fn any_size_channels_and_classes_fit() {
     for name in NAMES {
         for (c, k, h, w) in [(1, 2, 16, 16), (7, 4, 19, 37), (9, 11, 32, 17)] {
-            let network = Network::new(&config(name), c, k, &cpu()).unwrap();
+            let network = Network::new(&config(name), c, k, 0, &cpu()).unwrap();
             let logits = network.forward(patch([2, c, h, w], &cpu()));
             assert_eq!(logits.dims(), [2, k, h, w], "{name}");
             assert!(values(logits).iter().all(|v| v.is_finite()), "{name}");
@@ -64,7 +64,8 @@ fn the_gradient_reaches_every_parameter() {
     }
     for name in NAMES {
         let device = cpu().autodiff();
-        let network = Network::new(&NetworkConfig { dropout: 0.0, ..config(name) }, 3, 3, &device).unwrap();
+        let network =
+            Network::new(&NetworkConfig { dropout: 0.0, ..config(name) }, 3, 3, 0, &device).unwrap();
         let logits = network.forward(patch([2, 3, 24, 20], &device));
         let gradients = logits.powi_scalar(2).sum().backward();
         let mut reached = Reached { gradients: &gradients, path: Vec::new(), count: 0 };
@@ -78,14 +79,14 @@ fn save_and_load_give_identical_logits_and_metadata() {
     let folder = tempfile::tempdir().unwrap();
     for name in NAMES {
         let path = folder.path().join("model.safetensors");
-        let network = Network::new(&config(name), 5, 3, &cpu()).unwrap();
-        let metadata = HashMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "é".to_owned())]);
-        checkpoint::save(&network, metadata.clone(), &path).unwrap();
+        let network = Network::new(&config(name), 5, 3, 0, &cpu()).unwrap();
+        let metadata = BTreeMap::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "é".to_owned())]);
+        checkpoint::save(&network, &metadata, &path).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        checkpoint::save(&network, metadata, &path).unwrap();
+        checkpoint::save(&network, &metadata, &path).unwrap();
         assert!(bytes == std::fs::read(&path).unwrap(), "{name}: the file's bytes vary");
 
-        let other = Network::new(&config(name), 5, 3, &cpu()).unwrap();
+        let other = Network::new(&config(name), 5, 3, 1, &cpu()).unwrap();
         let x = patch([1, 5, 20, 24], &cpu());
         let expected = values(network.forward(x.clone()));
         assert_ne!(values(other.forward(x.clone())), expected, "{name}");
@@ -99,9 +100,10 @@ fn save_and_load_give_identical_logits_and_metadata() {
 fn a_model_file_of_another_network_or_a_damaged_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
-    let network =
-        |widths: Vec<usize>| Network::new(&NetworkConfig { widths, ..config("unet") }, 3, 3, &cpu()).unwrap();
-    checkpoint::save(&network(vec![4, 8]), [].into(), &path).unwrap();
+    let network = |widths: Vec<usize>| {
+        Network::new(&NetworkConfig { widths, ..config("unet") }, 3, 3, 0, &cpu()).unwrap()
+    };
+    checkpoint::save(&network(vec![4, 8]), &[].into(), &path).unwrap();
     let refused = |result: Result<Network, Error>| result.unwrap_err().to_string();
     let error = refused(checkpoint::load(network(vec![4, 16]), &path));
     assert!(error.contains("of another network: tensor"), "{error}");
@@ -120,10 +122,10 @@ fn a_model_file_of_another_network_or_a_damaged_one_is_refused() {
 #[test]
 fn sizes_are_what_the_configuration_says() {
     let paper = |name: &str| NetworkConfig { name: name.into(), ..NetworkConfig::default() };
-    let count = |name: &str| Network::new(&paper(name), 7, 4, &cpu()).unwrap().num_params();
+    let count = |name: &str| Network::new(&paper(name), 7, 4, 0, &cpu()).unwrap().num_params();
     assert_eq!(count("unet-noskip"), 1_960_484);
     assert_eq!(count("unet"), 1_960_484 + 9 * (16 * 16 + 32 * 32 + 64 * 64 + 128 * 128));
-    let refused = |config: NetworkConfig| Network::new(&config, 7, 4, &cpu()).unwrap_err().to_string();
+    let refused = |config: NetworkConfig| Network::new(&config, 7, 4, 0, &cpu()).unwrap_err().to_string();
     assert!(refused(paper("vgg")).contains("unet-noskip"));
     assert!(refused(NetworkConfig { widths: vec![8], ..paper("unet") }).contains("two to seven levels"));
     assert!(refused(NetworkConfig { dropout: 1.0, ..paper("unet") }).contains("network.dropout is 1"));
@@ -132,11 +134,10 @@ fn sizes_are_what_the_configuration_says() {
 #[test]
 fn dropout_acts_in_training_alone_and_follows_the_seed() {
     let training = cpu().autodiff();
-    training.seed(3);
-    let network = Network::new(&config("unet-noskip"), 3, 3, &training).unwrap();
+    let network = Network::new(&config("unet-noskip"), 3, 3, 0, &training).unwrap();
     let x = patch([2, 3, 16, 16], &training);
     let with_seed = |seed| {
-        training.seed(seed);
+        let _drawing = device::seeded(&training, seed);
         values(network.forward(x.clone()).inner())
     };
     assert_eq!(with_seed(1), with_seed(1));
@@ -150,8 +151,8 @@ fn dropout_acts_in_training_alone_and_follows_the_seed() {
 fn the_teacher_is_the_moving_average() {
     let training = cpu().autodiff();
     let small = NetworkConfig { widths: vec![4, 8], ..config("unet-noskip") };
-    let student = Network::new(&small, 1, 2, &training).unwrap();
-    let start = Network::new(&small, 1, 2, &cpu()).unwrap();
+    let student = Network::new(&small, 1, 2, 0, &training).unwrap();
+    let start = Network::new(&small, 1, 2, 1, &cpu()).unwrap();
     let flat = |network: &Network| {
         struct Flat(Vec<f32>);
         impl ModuleVisitor for Flat {
@@ -171,7 +172,7 @@ fn the_teacher_is_the_moving_average() {
 
 #[test]
 fn taps_see_every_level_and_may_replace_it() {
-    let network = Network::new(&config("unet-noskip"), 1, 2, &cpu()).unwrap();
+    let network = Network::new(&config("unet-noskip"), 1, 2, 0, &cpu()).unwrap();
     let x = Tensor::<4>::random([1, 1, 16, 16], Distribution::Default, &cpu());
     let mut names = Vec::new();
     let seen = network.forward_tapped(x.clone(), &mut |name, activation| {

@@ -8,7 +8,9 @@
 //! `FOLDER` holds one folder a set, each with `images/` and `labels/`; which sets, with how many classes
 //! and slices, stands in `docs/quality/sets.toml`. Finished runs in `OUTPUT` are not repeated.
 
-use std::path::{Path, PathBuf};
+#![allow(clippy::print_stdout)] // the table is its output
+
+use std::path::Path;
 
 use serde::Deserialize;
 use tomosieve::config::Layers;
@@ -140,7 +142,7 @@ fn row(name: &str, seed: u64, stage: &str, scores: &Scores) {
 fn segment(
     volume: &Path,
     truth: &Path,
-    output: &PathBuf,
+    output: &Path,
     preset: &str,
     seed: u64,
     settings: &[String],

@@ -62,8 +62,13 @@ fn fingerprint(reader: &dyn VolumeReader) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(format!("{shape} {}", reader.info().voxel_type));
     digests.iter().for_each(|digest| hash.update(digest));
-    Ok(hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+    Ok(hex(&hash.finalize()))
+}
+
+/// Bytes in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
         text
-    }))
+    })
 }

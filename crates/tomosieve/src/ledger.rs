@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
-use crate::input::Input;
+use crate::input::{Input, hex};
 use crate::run_dir::RunDir;
 use crate::{Error, Result};
 
@@ -180,7 +180,7 @@ impl Ledger {
     /// A hash of all settings `stage` depends on: by this a checkpoint is known to fit.
     pub fn key(stage: Stage, config: &Config, input: &Input) -> String {
         let settings = serde_json::to_vec(&settings_up_to(stage, config, input)).unwrap_or_default();
-        Sha256::digest(settings).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(settings)[..8])
     }
 }
 

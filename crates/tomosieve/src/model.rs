@@ -1,6 +1,6 @@
 //! Our model files: a network with all it takes to use it on another volume.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::module::Module;
@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// When the file cannot be written.
 pub fn save(network: &Network, config: &Config, stage1: &Stage1, made_by: &str, path: &Path) -> Result<()> {
     let json = |value: serde_json::Result<String>| value.map_err(|e| Error::file(path, e));
-    let metadata = HashMap::from([
+    let metadata = BTreeMap::from([
         ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("stage".to_owned(), made_by.to_owned()),
         ("network".to_owned(), json(serde_json::to_string(&config.network))?),
@@ -30,7 +30,7 @@ pub fn save(network: &Network, config: &Config, stage1: &Stage1, made_by: &str, 
         ("class_means".to_owned(), json(serde_json::to_string(&stage1.clusters.means))?),
         ("config".to_owned(), config.to_toml()?),
     ]);
-    Ok(checkpoint::save(&network.valid(), metadata, path)?)
+    Ok(checkpoint::save(&network.valid(), &metadata, path)?)
 }
 
 /// A model ready to segment.
@@ -63,7 +63,7 @@ pub fn load(path: &Path, device: &Device) -> Result<Model> {
     if !(1..=99).contains(&slices) || !(2..=255).contains(&classes) {
         return Err(Error::file(path, format!("damaged header: {slices} slices, {classes} classes")));
     }
-    let network = Network::new(&config, slices, classes, device)?;
+    let network = Network::new(&config, slices, classes, 0, device)?;
     let network = checkpoint::load(network, path)?;
     Ok(Model {
         predictor: Predictor::new(&network, device),

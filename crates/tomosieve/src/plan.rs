@@ -317,7 +317,7 @@ impl Trial {
 
         let device = tomosieve_nn::device::by_name(&config.device)?;
         let (c, k) = (config.input.slices, config.input.classes);
-        let network = Network::new(&config.network, c, k, &device.clone().autodiff())?;
+        let network = Network::new(&config.network, c, k, 0, &device.clone().autodiff())?;
         let parameters = network.num_params();
         let predictor = Predictor::new(&network, &device);
         let mut student = Student::new(network, &config.loss, &device)?;

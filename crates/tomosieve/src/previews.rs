@@ -27,10 +27,8 @@ pub fn write(context: &Context<'_>, model: &Model) -> Result<()> {
     std::fs::create_dir_all(&folder).map_err(|e| Error::file(&folder, e))?;
     let pseudo = RunDir::open_labels(&run.pseudo_labels())?;
     let result = RunDir::open_labels(&run.segmentation())?;
-    let confidence = match context.config.output.confidence {
-        true => Some(RunDir::open_labels(&run.confidence())?),
-        false => None,
-    };
+    let confidence =
+        if context.config.output.confidence { Some(RunDir::open_labels(&run.confidence())?) } else { None };
     let shape = context.input.shape();
     let grey = |v: f32| Rgb([(model.scale.apply(v) * 255.0) as u8; 3]);
     let class = |v: f32| Rgb(colour(v as u8));

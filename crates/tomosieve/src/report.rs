@@ -81,12 +81,11 @@ fn compose(
         writeln!(out)?;
     }
     writeln!(out, "## Pictures\n\nSlice, pseudo labels, result, confidence (black 0, white 1).\n")?;
-    let mut pictures: Vec<_> = std::fs::read_dir(run.previews())
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name.ends_with(".png"))
+    let entries = std::fs::read_dir(run.previews()).into_iter().flatten().flatten();
+    let mut pictures: Vec<String> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "png"))
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
         .collect();
     pictures.sort();
     for picture in pictures {

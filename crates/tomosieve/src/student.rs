@@ -6,10 +6,10 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use tomosieve_nn::checkpoint;
 use tomosieve_nn::losses::{Loss, LossConfig, masked_mean};
 use tomosieve_nn::networks::Network;
 use tomosieve_nn::segmenter::Segmenter;
+use tomosieve_nn::{checkpoint, device};
 
 use crate::batches::Batch;
 use crate::predictor::to_vec;
@@ -59,7 +59,6 @@ impl Student {
         if count == 0 {
             return Step { loss: 0.0, agreement: 1.0 };
         }
-        self.device.seed(seed); // dropout's
         let weights: Vec<f32> = batch
             .labels
             .iter()
@@ -75,7 +74,9 @@ impl Student {
         let y = Tensor::<3, Int>::from_data(TensorData::new(classes, [n, h, w]), &self.device);
         let weights = Tensor::<3>::from_data(TensorData::new(weights, [n, h, w]), &self.device);
 
+        let drawing = device::seeded(&self.device, seed); // dropout's
         let log_p = log_softmax(self.network.forward(x), 1); // [n, k, h, w]
+        drop(drawing);
         let agreement = agreement(&to_vec(log_p.clone().inner()), &batch.labels, n, count);
         let loss = masked_mean(self.loss.per_pixel(log_p, y), weights, count);
         let value = f64::from(loss.clone().into_scalar::<f32>());
@@ -92,7 +93,7 @@ impl Student {
         let ids = Ids::of(&self.network).0;
         let ids = serde_json::to_string(&ids).map_err(|e| Error::file(folder, e))?;
         let metadata = [("ids".to_owned(), ids)].into();
-        checkpoint::save(&self.network.valid(), metadata, &folder.join("student.safetensors"))?;
+        checkpoint::save(&self.network.valid(), &metadata, &folder.join("student.safetensors"))?;
         let path = folder.join("optimizer.bpk");
         self.optimizer.save(&path).map_err(|e| Error::file(path, e))
     }

@@ -25,7 +25,7 @@ pub struct Tiles {
     starts: [Vec<usize>; 2],
     size: [usize; 2],
     slice: [usize; 2],
-    ramps: [Vec<f32>; 2],
+    overlap: usize,
 }
 
 impl Tiles {
@@ -39,12 +39,7 @@ impl Tiles {
             return Err(Error::TileOverlap { tile, overlap });
         }
         let size = slice.map(|len| len.min(tile));
-        Ok(Self {
-            starts: slice.map(|len| starts(len, tile, tile - overlap)),
-            size,
-            slice,
-            ramps: size.map(|len| ramp(len, overlap)),
-        })
+        Ok(Self { starts: slice.map(|len| starts(len, tile, tile - overlap)), size, slice, overlap })
     }
 
     /// The size `[y, x]` all tiles have.
@@ -70,13 +65,6 @@ impl Tiles {
         })
     }
 
-    /// The weights of a tile's voxels, `[y, x]`: the product of a ramp along each axis, all
-    /// positive. The same for every tile.
-    pub fn weights(&self) -> Vec<f32> {
-        let [along_y, along_x] = &self.ramps;
-        along_y.iter().flat_map(|y| along_x.iter().map(move |x| y * x)).collect()
-    }
-
     /// The weights `[y, x]` of tile `index`, divided by the sum of all tiles' weights: over all
     /// tiles they sum to one at every voxel.
     pub fn normalised_weights(&self, index: usize) -> Vec<f32> {
@@ -91,8 +79,7 @@ impl Tiles {
         // The sum over a grid of products is the product of the sums along each axis.
         let along = |axis: usize, start: usize| -> Vec<f32> {
             let sums = self.sums(axis);
-            let ramp = &self.ramps[axis];
-            ramp.iter().zip(&sums[start..]).map(|(w, sum)| w / sum).collect()
+            self.ramp(axis, start).zip(&sums[start..]).map(|(w, sum)| w / sum).collect()
         };
         let (along_y, along_x) = (along(0, y), along(1, x));
         along_y.iter().flat_map(|y| along_x.iter().map(move |x| y * x)).collect()
@@ -101,11 +88,27 @@ impl Tiles {
     fn sums(&self, axis: usize) -> Vec<f32> {
         let mut sums = vec![0.0; self.slice[axis]];
         for &start in &self.starts[axis] {
-            for (sum, weight) in sums[start..].iter_mut().zip(&self.ramps[axis]) {
+            for (sum, weight) in sums[start..].iter_mut().zip(self.ramp(axis, start)) {
                 *sum += weight;
             }
         }
         sums
+    }
+
+    /// The weights along an axis of the tile that starts at `start`: one inside and towards the end of
+    /// the slice; towards a neighbour a raised cosine that begins three quarters of the overlap inside
+    /// and has all but vanished in the last quarter, where what is computed on the tile lacks its
+    /// surroundings.
+    fn ramp(&self, axis: usize, start: usize) -> impl Iterator<Item = f32> {
+        let (size, slice) = (self.size[axis], self.slice[axis]);
+        let margin = self.overlap as f32 / 4.0;
+        let rise = (self.overlap as f32 / 2.0).max(1.0);
+        (0..size).map(move |i| {
+            let before = if start == 0 { usize::MAX } else { i };
+            let after = if start + size == slice { usize::MAX } else { size - 1 - i };
+            let inwards = (before.min(after) as f32 + 0.5 - margin) / rise;
+            (0.5 - 0.5 * (PI * inwards.clamp(0.0, 1.0)).cos()).max(1e-6)
+        })
     }
 }
 
@@ -118,18 +121,4 @@ fn starts(len: usize, tile: usize, step: usize) -> Vec<usize> {
     let mut starts: Vec<usize> = (0..last).step_by(step).collect();
     starts.push(last);
     starts
-}
-
-/// One inside, and a raised cosine towards an end: it begins three quarters of `overlap` inside and has
-/// all but vanished in the last quarter, where what is computed on a tile lacks its surroundings.
-fn ramp(len: usize, overlap: usize) -> Vec<f32> {
-    let margin = overlap as f32 / 4.0;
-    let rise = (overlap as f32 / 2.0).max(1.0);
-    (0..len)
-        .map(|i| {
-            let inwards = (i.min(len - 1 - i) as f32 + 0.5 - margin) / rise;
-            0.5 - 0.5 * (PI * inwards.clamp(0.0, 1.0)).cos()
-        })
-        .map(|weight| weight.max(1e-6))
-        .collect()
 }

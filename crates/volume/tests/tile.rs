@@ -29,28 +29,22 @@ proptest! {
         let tiles = Tiles::new(slice, tile, overlap).unwrap();
         prop_assert_eq!(tiles.iter().count(), tiles.len());
         let mut sums = vec![0.0f64; slice[0] * slice[1]];
-        let mut blended = vec![0.0f32; slice[0] * slice[1]];
-        let mut weight_sums = blended.clone();
-        let weights = tiles.weights();
-        prop_assert!(weights.iter().all(|&w| w > 0.0 && w <= 1.0));
         for (index, window) in tiles.iter().enumerate() {
             prop_assert_eq!([window.y.len(), window.x.len()], tiles.size());
             prop_assert!(window.y.end <= slice[0] && window.x.end <= slice[1]);
             let normalised = tiles.normalised_weights(index);
+            prop_assert!(normalised.iter().all(|&w| w > 0.0 && w <= 1.00001));
             let mut i = 0;
             for y in window.y {
                 for x in window.x.clone() {
                     let at = y * slice[1] + x;
                     sums[at] += f64::from(normalised[i]);
-                    blended[at] += 3.5 * weights[i];
-                    weight_sums[at] += weights[i];
                     i += 1;
                 }
             }
         }
         for (at, sum) in sums.iter().enumerate() {
             prop_assert!((sum - 1.0).abs() < 1e-5, "{sum} at {at}");
-            prop_assert!((blended[at] / weight_sums[at] - 3.5).abs() < 1e-4);
         }
     }
 

@@ -75,12 +75,19 @@ macro_rules! roster {
 
         impl Network {
             /// The configured network for patches of `slices` channels and `classes` classes, its
-            /// weights drawn from the device's random generator.
+            /// weights drawn from `seed`.
             ///
             /// # Errors
             /// What [`NetworkConfig::check`] finds.
-            pub fn new(config: &NetworkConfig, slices: usize, classes: usize, device: &Device) -> Result<Self> {
+            pub fn new(
+                config: &NetworkConfig,
+                slices: usize,
+                classes: usize,
+                seed: u64,
+                device: &Device,
+            ) -> Result<Self> {
                 config.check()?;
+                let _drawing = crate::device::seeded(device, seed);
                 match config.name.as_str() {
                     $($name => {
                         let make: fn(&NetworkConfig, usize, usize, &Device) -> $type = $make;

@@ -48,7 +48,7 @@ struct State {
 struct Check<'a> {
     stage: Stage,
     step: usize,
-    check: &'static str,
+    measured: &'static str,
     shares: &'a [f64],
     pseudo_label_shares: &'a [f64],
     alarm: Option<Alarm>,
@@ -66,7 +66,7 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
     let device = context.device()?;
     let training = device.clone().autodiff();
     let start = model::load(&run.student(), &device)?.predictor.network;
-    let fresh = Network::new(&config.network, config.input.slices, classes, &training)?;
+    let fresh = Network::new(&config.network, config.input.slices, classes, 0, &training)?;
     let mut student = Student::new(checkpoint::load(fresh, &run.student())?, &config.loss, &device)?;
     let (mut taught, mut good) = (start.clone(), start);
     let settings = &config.correct;
@@ -124,9 +124,9 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
             let shares = jury.shares(&Predictor::new(&taught, &device));
             alarm = guard::judge(&shares, &jury.expected, settings.guard_low, settings.guard_high);
             let pseudo_label_shares = &jury.expected;
-            let check = "class shares";
+            let measured = "class shares";
             let stage = Stage::Correct;
-            journal.add(&Check { stage, step, check, shares: &shares, pseudo_label_shares, alarm })?;
+            journal.add(&Check { stage, step, measured, shares: &shares, pseudo_label_shares, alarm })?;
             if settings.guard && alarm.is_some() {
                 break;
             }
@@ -137,8 +137,8 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
             journal.flush()?;
             checkpoints::save(run, Stage::Correct, &key, step, &state, |folder| {
                 student.save(folder)?;
-                checkpoint::save(&taught, [].into(), &teacher_in(folder))?;
-                Ok(checkpoint::save(&good, [].into(), &good_in(folder))?)
+                checkpoint::save(&taught, &[].into(), &teacher_in(folder))?;
+                Ok(checkpoint::save(&good, &[].into(), &good_in(folder))?)
             })?;
             saved = Instant::now();
         }

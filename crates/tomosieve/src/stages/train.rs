@@ -12,7 +12,7 @@ use crate::student::Student;
 use crate::{Error, Result, augment, checkpoints, model};
 
 /// Time between checkpoints.
-pub(super) const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
+pub(super) const CHECKPOINT_EVERY: Duration = Duration::from_mins(2);
 
 /// Trains the student and writes it.
 ///
@@ -25,8 +25,8 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     let classes = stage1.clusters.classes();
     let device = context.device()?;
     let training = device.clone().autodiff();
-    training.seed(seed_for(config.seed, Stream::Weights, 0, 0));
-    let network = Network::new(&config.network, config.input.slices, classes, &training)?;
+    let seed = seed_for(config.seed, Stream::Weights, 0, 0);
+    let network = Network::new(&config.network, config.input.slices, classes, seed, &training)?;
     let mut student = Student::new(network, &config.loss, &device)?;
 
     let key = Ledger::key(Stage::Train, config, input);
