@@ -1,6 +1,6 @@
 //! The roster of networks (Sec. IV-E). A new network is one file and one line here.
 
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,19 @@ impl NetworkConfig {
     }
 }
 
+/// The network with every weight drawn now: burn draws a weight when it is first used, which would be in
+/// the middle of some other sequence of random numbers.
+fn drawn(network: Network) -> Network {
+    struct Draw;
+    impl ModuleVisitor for Draw {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            drop(param.val());
+        }
+    }
+    network.visit(&mut Draw);
+    network
+}
+
 /// Generates the names, the enum, its constructor and its dispatch from one line a network.
 macro_rules! roster {
     ($($name:literal => $variant:ident($type:ty) = $make:expr;)*) => {
@@ -91,7 +104,7 @@ macro_rules! roster {
                 match config.name.as_str() {
                     $($name => {
                         let make: fn(&NetworkConfig, usize, usize, &Device) -> $type = $make;
-                        Ok(Self::$variant(make(config, slices, classes, device)).materialize())
+                        Ok(drawn(Self::$variant(make(config, slices, classes, device))))
                     })*
                     other => Err(Error::unknown("network", other, NAMES)),
                 }
