@@ -236,6 +236,34 @@ fn evaluate_prints_what_other_programs_rely_on() {
 }
 
 #[test]
+fn every_kind_of_input_gets_labels_in_its_own_form() {
+    let scratch = Scratch::new();
+    let shape = Shape::new(5, 40, 36);
+    let values: Vec<u16> = (0..shape.voxels()).map(|i| textured(i) as u16).collect();
+    for (kind, name) in [(OutputKind::TiffStack, "v.tif"), (OutputKind::Npy, "v.npy")] {
+        let mut writer =
+            create(kind, &scratch.path(name), shape, VoxelType::U16, &OutputMeta::default()).unwrap();
+        writer.write(Voxels::U16(&values)).unwrap();
+        writer.finish().unwrap();
+    }
+    let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_be_bytes()).collect();
+    std::fs::write(scratch.path("v.raw"), bytes).unwrap();
+    let raw = "v.raw --shape 5,40,36 --dtype u16 --endian big";
+    let mut labels = Vec::new();
+    for (run, input) in [("stack", "v.tif"), ("npy", "v.npy"), ("raw", raw)] {
+        scratch.ok(&format!("segment {input} -o {run} -q {TINY}"));
+        labels.push(std::fs::read(scratch.path(run).join("segmentation/segmentation.tif")).unwrap());
+        assert!(scratch.path(run).join("pseudo_labels/pseudo_labels.tif").is_file());
+        // A stage on its own finds the volume again, raw or not.
+        scratch.ok(&format!("predict {run} -q --force"));
+    }
+    assert!(labels[0] == labels[1] && labels[0] == labels[2], "one volume in three forms, three results");
+    assert!(scratch.fails(3, "inspect v.raw --shape 5,40,37 --dtype u16").contains("v.raw"));
+    let json = scratch.ok("inspect stack/segmentation --json -q");
+    assert!(json.contains("[5,40,36]"), "{json}");
+}
+
+#[test]
 fn inspect_tells_what_it_found() {
     let scratch = Scratch::new();
     scratch.ok("phantom ceramic -o p --shape 8,40,36 -q");

@@ -217,8 +217,6 @@ impl RunDir {
     /// # Errors
     /// What the reader says.
     pub fn open_labels(path: &Path) -> Result<Box<dyn VolumeReader>> {
-        let stack = stack_in(path);
-        let path = if stack.is_file() { &stack } else { path };
         Ok(tomosieve_volume::open(path, &OpenOptions::default())?)
     }
 

@@ -83,7 +83,8 @@ pub struct OpenOptions {
 
 /// Opens a volume; the format is told by the path. Only headers are read.
 ///
-/// A folder is OME-Zarr if it holds Zarr's metadata, else a folder of TIFF slices. A file with an
+/// A folder is OME-Zarr if it holds Zarr's metadata, a TIFF stack if its only TIFF has several pages, else a
+/// folder of TIFF slices. A file with an
 /// extension unknown here is raw if `options` tell its shape.
 ///
 /// # Errors
@@ -92,11 +93,16 @@ pub struct OpenOptions {
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn VolumeReader>> {
     let meta = std::fs::metadata(path).map_err(|e| Error::read(path, e))?;
     if meta.is_dir() {
-        return Ok(if ome_zarr::is_zarr(path) {
-            Box::new(ome_zarr::OmeZarr::open(path)?)
-        } else {
-            Box::new(tiff_folder::TiffFolder::open(path)?)
-        });
+        if ome_zarr::is_zarr(path) {
+            return Ok(Box::new(ome_zarr::OmeZarr::open(path)?));
+        }
+        if let Some(file) = tiff_folder::only_file(path) {
+            let stack = tiff_stack::TiffStack::open(&file)?;
+            if stack.shape().z > 1 {
+                return Ok(Box::new(stack));
+            }
+        }
+        return Ok(Box::new(tiff_folder::TiffFolder::open(path)?));
     }
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
     let format = FORMATS

@@ -73,6 +73,14 @@ impl TiffFolder {
     }
 }
 
+/// The one TIFF file of a folder that holds just one: it may be a stack of pages.
+pub(super) fn only_file(folder: &Path) -> Option<PathBuf> {
+    match &list(folder).ok()?.0[..] {
+        [name] => Some(folder.join(name)),
+        _ => None,
+    }
+}
+
 /// The names of the TIFF files in natural order, and how many other entries there are.
 fn list(folder: &Path) -> Result<(Vec<String>, usize)> {
     let mut names = Vec::new();

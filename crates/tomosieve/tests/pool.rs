@@ -1,0 +1,90 @@
+//! The pool of crops: bounded, inside the volume, and true to it.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use tomosieve::pool::Pool;
+use tomosieve::scale::Scale;
+use tomosieve_cluster::{Clustering, Histogram, KMeans};
+use tomosieve_volume::{Memory, Region, Shape, VolumeReader, reflect};
+
+/// Every voxel knows where it is: its value is its index, modulo a number that fits 16 bits exactly.
+fn volume(shape: Shape) -> Memory {
+    Memory::new(shape, (0..shape.voxels()).map(|i| (i % 65_521) as f32).collect()).unwrap()
+}
+
+const SCALE: Scale = Scale { low: 0.0, high: 65_535.0 };
+
+fn load(
+    volume: &Memory,
+    slices: usize,
+    plan: Vec<(Region, std::ops::Range<usize>)>,
+) -> (Pool, tomosieve_cluster::Clusters) {
+    let mut histogram = Histogram::integer(0, 65_535).unwrap();
+    let mut voxels = vec![0.0; volume.shape().voxels()];
+    volume.read(&Region::whole(volume.shape()), &mut voxels).unwrap();
+    histogram.add(&voxels);
+    let clusters = KMeans {}.fit(&histogram, 3).unwrap();
+    (Pool::load(volume, plan, slices, SCALE, &clusters, |_| ()).unwrap(), clusters)
+}
+
+#[test]
+fn a_large_volume_is_sampled_within_the_bound() {
+    let shape = Shape::new(900, 1500, 1400);
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let plan = Pool::plan(shape, 7, 64, 40_000_000, &mut rng).unwrap();
+    let held: usize = plan.iter().map(|(region, _)| region.voxels()).sum();
+    assert!(held <= 40_000_000 && held > 30_000_000, "{held}");
+    for (region, middles) in &plan {
+        assert!(shape.contains(region));
+        for z in middles.clone() {
+            for offset in -3..=3 {
+                assert!(region.range(0).contains(&reflect(z as isize + offset, shape.z)), "{region:?} {z}");
+            }
+        }
+    }
+    let tenths: std::collections::BTreeSet<usize> =
+        plan.iter().map(|(region, _)| region.start[0] / 90).collect();
+    assert!(tenths.len() >= 8, "the bricks leave parts of z out: {tenths:?}");
+}
+
+#[test]
+fn crops_are_what_the_volume_holds() {
+    let shape = Shape::new(30, 90, 80);
+    let volume = volume(shape);
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let whole = Pool::plan(shape, 5, 24, shape.voxels(), &mut rng).unwrap();
+    assert_eq!(whole, [(Region::whole(shape), 0..30)]);
+    let bricks = vec![(Region::new(shape, [0, 10, 20], [12, 60, 50]).unwrap(), 0..10)];
+    for plan in [whole, bricks] {
+        let (pool, clusters) = load(&volume, 5, plan);
+        for _ in 0..20 {
+            let patch = pool.draw(24, &mut rng);
+            assert_eq!((patch.slices, patch.height, patch.width), (5, 24, 24));
+            let index = |value: f32| (value * 65_535.0).round() as usize;
+            // The middle slice's first voxel tells where the crop lies; the rest must follow from it.
+            let first = index(patch.middle()[0]);
+            let place = (0..shape.voxels() / 65_521 + 1)
+                .map(|turn| first + turn * 65_521)
+                .filter(|i| i / 7200 < 30)
+                .find(|&i| {
+                    let (z, y, x) = (i / 7200, i / 80 % 90, i % 80);
+                    y + 24 <= 90
+                        && x + 24 <= 80
+                        && (0..5).all(|c| {
+                            let at = reflect(z as isize + c as isize - 2, 30);
+                            (0..24).all(|row| {
+                                let start = (at * 90 + y + row) * 80 + x;
+                                (0..24).all(|column| {
+                                    let value = patch.slice(c)[row * 24 + column];
+                                    index(value) == (start + column) % 65_521
+                                })
+                            })
+                        })
+                });
+            assert!(place.is_some(), "the crop is nowhere in the volume");
+            for (value, label) in patch.middle().iter().zip(&patch.labels) {
+                assert_eq!(*label, clusters.assign(index(*value) as f32));
+            }
+        }
+    }
+}
