@@ -63,7 +63,7 @@ fn crops_are_what_the_volume_holds() {
             let index = |value: f32| (value * 65_535.0).round() as usize;
             // The middle slice's first voxel tells where the crop lies; the rest must follow from it.
             let first = index(patch.middle()[0]);
-            let place = (0..shape.voxels() / 65_521 + 1)
+            let place = (0..=shape.voxels() / 65_521)
                 .map(|turn| first + turn * 65_521)
                 .filter(|i| i / 7200 < 30)
                 .find(|&i| {
