@@ -82,6 +82,8 @@ fn files_that_are_no_slices_are_refused() {
     let shape = Shape::new(2, 4, 4);
     write(OutputKind::TiffStack, &path, shape, VoxelType::U8, &OutputMeta::default(), &values(shape), 2)
         .unwrap();
+    assert_eq!(open_plain(folder.path()).unwrap().shape(), shape, "one stack is the volume");
+    fs::copy(&path, folder.path().join("s_1.tif")).unwrap();
     assert!(error_of(folder.path()).to_string().contains("several pages"));
 }
 
