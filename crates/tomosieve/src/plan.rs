@@ -141,10 +141,10 @@ pub fn sweep_depth(sweep: &Sweep, config: &Config, shape: Shape, memory: u64) ->
     let fixed = sweep_fixed(sweep, config, shape);
     let slice = (shape.slice_voxels() * (Sweep::BYTES_PER_VOXEL + 4)) as u64; // read buffers beside
     let halo = 2 * (sweep.slices / 2) as u64;
-    let room = memory.saturating_sub(fixed).min(LARGEST_SLAB.max((halo + 1) * slice));
-    match (room / slice.max(1)).checked_sub(halo) {
-        Some(depth) if depth >= 1 => Ok(depth.min(shape.z as u64) as usize),
-        _ => Err(Error::Resources(format!(
+    let most = LARGEST_SLAB.max((halo + 1) * slice);
+    match tomosieve_volume::depth_for(memory.min(fixed + most), slice, fixed, sweep.slices / 2) {
+        Ok(depth) => Ok(depth.min(shape.z)),
+        Err(_) => Err(Error::Resources(format!(
             "segmenting slices of {}×{} needs {}, max_memory allows {}; raise --max-memory or lower segment.tile",
             shape.y,
             shape.x,
