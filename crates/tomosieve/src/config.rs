@@ -186,10 +186,10 @@ impl ViewsConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentConfig {
-    /// Height and width of a window, pixels.
+    /// Height and width of a window, pixels; 0 = the crop of stage 3.
     pub tile: usize,
-    /// Overlap of neighbouring windows, pixels.
-    pub overlap: usize,
+    /// Overlap of neighbouring windows, as a share of their side.
+    pub overlap: f64,
 }
 
 /// What is written besides the labels.
@@ -381,8 +381,8 @@ impl Config {
         require((0.0..=1.0).contains(&v.probability), "views.probability", &v.probability, "0 to 1")?;
         require(v.tile >= 2, "views.tile", &v.tile, "at least 2")?;
         let s = &self.segment;
-        require((32..=8192).contains(&s.tile), "segment.tile", &s.tile, "32 to 8192")?;
-        require(s.overlap <= s.tile / 2, "segment.overlap", &s.overlap, "at most half of segment.tile")?;
+        require(s.tile == 0 || (16..=8192).contains(&s.tile), "segment.tile", &s.tile, "0, or 16 to 8192")?;
+        require((0.0..=0.75).contains(&s.overlap), "segment.overlap", &s.overlap, "0 to 0.75")?;
         self.memory_limit()?;
         self.network.check()?;
         tomosieve_nn::losses::by_config(&self.loss)?;

@@ -13,6 +13,7 @@ use tomosieve_volume::{Region, Shape, VolumeReader};
 
 use crate::Result;
 use crate::confidence::most_likely;
+use crate::config::{Config, SegmentConfig};
 use crate::predictor::Predict;
 use crate::scale::Scale;
 
@@ -45,13 +46,48 @@ pub struct Segmented<'a> {
 }
 
 impl Sweep {
+    /// Pixels of windows that go through the network together, unless one window has more.
+    const PIXELS: usize = 1 << 16;
+
+    /// The sweep that the settings ask for, one slice at a time.
+    pub fn new(config: &Config, scale: Scale) -> Self {
+        let SegmentConfig { tile, overlap } = config.segment;
+        Self {
+            depth: 1,
+            slices: config.input.slices,
+            classes: config.input.classes,
+            tile,
+            overlap: (tile as f64 * overlap).round() as usize,
+            scale,
+        }
+    }
+
+    /// How many windows of so many pixels go through the network together.
+    pub fn at_once(pixels: usize) -> usize {
+        (Self::PIXELS / pixels.max(1)).max(1)
+    }
+
+    /// Pixels that go through the network together, for slices of this size.
+    pub fn pixels_at_once(&self, shape: Shape) -> usize {
+        let window = self.tile.min(shape.y) * self.tile.min(shape.x);
+        window * Self::at_once(window)
+    }
+
+    /// Windows that a volume takes.
+    ///
+    /// # Errors
+    /// When the overlap is not below the window's side.
+    pub fn windows(&self, shape: Shape) -> Result<usize> {
+        Ok(shape.z * Tiles::new([shape.y, shape.x], self.tile, self.overlap)?.len())
+    }
+
     /// Bytes a slab slice takes: raw or scaled grey values.
     pub const BYTES_PER_VOXEL: usize = 4;
 
     /// Bytes needed beside the slab, for slices of this size: blended probabilities, labels, confidence.
     pub fn fixed_bytes(&self, shape: Shape) -> usize {
-        let tile = self.tile.min(shape.y) * self.tile.min(shape.x);
-        shape.slice_voxels() * (4 * self.classes + 2) + tile * 4 * (self.slices + 2 * self.classes)
+        let windows = self.pixels_at_once(shape);
+        shape.slice_voxels() * (4 * self.classes + 2) + windows * 4 * (self.slices + 2 * self.classes)
     }
 
     /// Segments the slices of `wanted`, handing each to `sink` in order of z.
@@ -107,25 +143,28 @@ impl Sweep {
         into.fill(0.0);
         let [height, width] = tiles.size();
         let plane = height * width;
-        for (index, tile) in tiles.iter().enumerate() {
-            let mut image = Vec::with_capacity(self.slices * plane);
-            for slice in neighbours {
-                for y in tile.y.clone() {
-                    image.extend_from_slice(&slice[y * shape.x..][tile.x.clone()]);
+        let windows: Vec<_> = tiles.iter().enumerate().collect();
+        for windows in windows.chunks(Self::at_once(plane)) {
+            let mut images = Vec::with_capacity(windows.len() * self.slices * plane);
+            for (_, window) in windows {
+                for slice in neighbours {
+                    for y in window.y.clone() {
+                        images.extend_from_slice(&slice[y * shape.x..][window.x.clone()]);
+                    }
                 }
             }
-            let found = network.probabilities(image, [1, self.slices, height, width]);
-            let weights = tiles.normalised_weights(index);
-            into.par_chunks_mut(shape.slice_voxels()).zip(found.par_chunks(plane)).for_each(
-                |(into, found)| {
-                    for y in 0..height {
-                        let row = y * width..(y + 1) * width;
-                        let into = &mut into[(tile.y.start + y) * shape.x..][tile.x.clone()];
-                        let (found, weights) = (&found[row.clone()], &weights[row]);
+            let found = network.probabilities(images, [windows.len(), self.slices, height, width]);
+            let weights: Vec<_> = windows.iter().map(|(index, _)| tiles.normalised_weights(*index)).collect();
+            into.par_chunks_mut(shape.slice_voxels()).enumerate().for_each(|(class, into)| {
+                for (item, (_, window)) in windows.iter().enumerate() {
+                    let found = &found[(item * self.classes + class) * plane..][..plane];
+                    let rows = found.chunks_exact(width).zip(weights[item].chunks_exact(width));
+                    for (y, (found, weights)) in window.y.clone().zip(rows) {
+                        let into = &mut into[y * shape.x..][window.x.clone()];
                         into.iter_mut().zip(found).zip(weights).for_each(|((into, p), w)| *into += p * w);
                     }
-                },
-            );
+                }
+            });
         }
     }
 }

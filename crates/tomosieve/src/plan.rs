@@ -88,6 +88,9 @@ pub fn fit(mut config: Config, shape: Shape) -> (Config, Vec<String>) {
             *crop = smallest;
         }
     }
+    if config.segment.tile == 0 {
+        config.segment.tile = config.correct.crop;
+    }
     (config, notes)
 }
 
@@ -156,8 +159,7 @@ pub fn sweep_depth(sweep: &Sweep, config: &Config, shape: Shape, memory: u64) ->
 
 /// Bytes of a sweep beside its slab: one slice's probabilities, a window's activations, the writers.
 fn sweep_fixed(sweep: &Sweep, config: &Config, shape: Shape) -> u64 {
-    let (height, width) = (sweep.tile.min(shape.y), sweep.tile.min(shape.x));
-    let activations = activations(&config.network.widths, height * width) * 6;
+    let activations = activations(&config.network.widths, sweep.pixels_at_once(shape)) * 6;
     let zarr = if config.output.ome_zarr { 1 + u64::from(config.output.confidence) } else { 0 };
     let writers = zarr * shape.slice_voxels() as u64 * ZARR_DEPTH.min(shape.z as u64) * 5 / 4;
     BASE + sweep.fixed_bytes(shape) as u64 + activations + writers
@@ -197,14 +199,7 @@ impl Plan {
         let (train, correct) = (&config.train, &config.correct);
         let train_steps = steps(train.steps, train.epochs, shape.z, train.batch);
         let correct_steps = steps(correct.steps, correct.epochs, shape.z, correct.batch);
-        let sweep = Sweep {
-            depth: 1,
-            slices: config.input.slices,
-            classes: config.input.classes,
-            tile: config.segment.tile,
-            overlap: config.segment.overlap,
-            scale: crate::scale::Scale { low: 0.0, high: 1.0 },
-        };
+        let sweep = Sweep::new(config, crate::scale::Scale { low: 0.0, high: 1.0 });
         let depth = sweep_depth(&sweep, config, shape, limit)?;
         let halo = 2 * (sweep.slices / 2);
         let slice = (shape.slice_voxels() * (Sweep::BYTES_PER_VOXEL + 4)) as u64;
@@ -234,7 +229,7 @@ impl Plan {
                 Stage::Predict,
                 format!("{} slices of {}×{}, {depth} at a time", shape.z, shape.y, shape.x),
                 sweep_fixed(&sweep, config, shape) + (depth + halo).min(shape.z) as u64 * slice,
-                shape.voxels() as f64 * trial.predict,
+                sweep.windows(shape)? as f64 * trial.window,
             ),
         ];
         let stages: Vec<StagePlan> = works
@@ -303,8 +298,8 @@ struct Trial {
     train: f64,
     /// One step of stage 3.
     correct: f64,
-    /// Segmenting one voxel.
-    predict: f64,
+    /// Segmenting one window.
+    window: f64,
 }
 
 impl Trial {
@@ -341,16 +336,11 @@ impl Trial {
             timed(|| drop(predictor.probabilities(images, shape)))
         };
         let side = config.segment.tile.min(shape.y).min(shape.x);
-        infer(1, side);
-        let window = infer(1, side);
+        let windows = Sweep::at_once(side * side);
+        infer(windows, side);
+        let window = infer(windows, side) / windows as f64;
         let teacher = infer(config.correct.batch, config.correct.crop);
-        Ok(Self {
-            parameters,
-            read,
-            train,
-            correct: correct + teacher,
-            predict: window / (side * side) as f64,
-        })
+        Ok(Self { parameters, read, train, correct: correct + teacher, window })
     }
 }
 

@@ -44,7 +44,7 @@ fn config(settings: &[&str]) -> Config {
         "correct.checks=4",
         "views.strength=1.0",
         "segment.tile=48",
-        "segment.overlap=16",
+        "segment.overlap=0.33",
     ];
     base.iter()
         .chain(settings)

@@ -76,15 +76,8 @@ pub fn run(context: &Context<'_>) -> Result<()> {
 /// # Errors
 /// [`Error::Resources`] when not even one slice fits.
 pub fn sweep(context: &Context<'_>, model: &model::Model) -> Result<Sweep> {
-    let segment = &context.config.segment;
-    let mut sweep = Sweep {
-        depth: 1,
-        slices: model.slices,
-        classes: model.classes,
-        tile: segment.tile,
-        overlap: segment.overlap,
-        scale: model.scale,
-    };
+    let mut sweep = Sweep::new(context.config, model.scale);
+    (sweep.slices, sweep.classes) = (model.slices, model.classes);
     sweep.depth = crate::plan::sweep_depth(&sweep, context.config, context.input.shape(), context.memory)?;
     Ok(sweep)
 }
