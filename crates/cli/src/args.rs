@@ -1,10 +1,12 @@
 //! The command line as typed, and the configuration it means.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tomosieve::config::Layers;
-use tomosieve::{Config, Error, Result};
+use tomosieve::stages::evaluate::Special;
+use tomosieve::{Config, Error, Result, study};
 use tomosieve_volume::{OpenOptions, Shape, VoxelType};
 
 /// Segments synchrotron CT volumes into their material phases: no label, no pre-trained model.
@@ -39,7 +41,7 @@ pub(crate) enum Command {
     /// Segment a volume: cluster, train, correct, predict, report
     Segment(Run),
     /// Stage 1 alone: cluster voxel values into pseudo labels
-    Cluster(Run),
+    Cluster(Cluster),
     /// Stage 2 alone: train the network on the pseudo labels
     Train(Resume),
     /// Stage 3 alone: let the network correct itself
@@ -48,13 +50,16 @@ pub(crate) enum Command {
     Predict(Resume),
     /// Compare a run, or any label volume, with a truth
     Evaluate(Evaluate),
+    /// One of the paper's studies: many runs that differ in one thing, as a table and a figure
+    Study(Study),
     /// Tell what a volume is: axes, shape, type, range, and how each was inferred
     Inspect(Inspect),
     /// Make a synthetic CT volume with its exact truth
     Phantom(Phantom),
     /// Write the complete commented configuration
     Init(Init),
-    /// List everything that can be named: clusterings, networks, losses, views, presets, formats, devices
+    /// List everything that can be named: clusterings, networks, losses, views, presets, studies, formats,
+    /// devices
     List,
     /// Segment the real volume that ships with the repository and a phantom, and say where to look
     Demo(Demo),
@@ -77,6 +82,17 @@ pub(crate) struct Run {
     /// How to go about it.
     #[command(flatten)]
     pub manner: Manner,
+}
+
+/// Arguments of `cluster`.
+#[derive(Debug, Args)]
+pub(crate) struct Cluster {
+    /// The volume and the run.
+    #[command(flatten)]
+    pub run: Run,
+    /// Instead of clustering, draw inertia, silhouette and BIC over so many classes, such as 2..12
+    #[arg(long, value_name = "FROM..TO", value_parser = classes)]
+    pub scan_k: Option<RangeInclusive<usize>>,
 }
 
 /// A run folder to go on with.
@@ -183,12 +199,22 @@ impl Settings {
     /// The configuration that these settings mean on top of `base`: what a run folder already holds, or
     /// the defaults.
     pub(crate) fn resolve(&self, base: Option<&Path>, threads: Option<usize>) -> Result<Config> {
-        let mut layers = Layers::defaults()?;
-        if let Some(base) = base {
-            layers = layers.file(base)?;
-        }
+        let layers = Layers::defaults()?;
+        self.on(if let Some(base) = base { layers.file(base)? } else { layers }, None, threads)
+    }
+
+    /// The configuration that these settings mean for a study; its own settings come right after the preset.
+    pub(crate) fn resolve_study(&self, study: &study::Study, threads: Option<usize>) -> Result<Config> {
+        self.on(Layers::defaults()?, Some(study), threads)
+    }
+
+    /// These settings on top of some layers.
+    fn on(&self, mut layers: Layers, study: Option<&study::Study>, threads: Option<usize>) -> Result<Config> {
         if let Some(preset) = &self.preset {
             layers = layers.preset(preset)?;
+        }
+        if let Some(study) = study {
+            layers = layers.merged(study.settings.clone())?;
         }
         if let Some(file) = &self.config {
             layers = layers.file(file)?;
@@ -218,12 +244,58 @@ pub(crate) struct Evaluate {
     pub labels: PathBuf,
     /// The truth: a label volume of the same shape
     pub truth: PathBuf,
+    /// Which truth labels are special.
+    #[command(flatten)]
+    pub special: TruthLabels,
+}
+
+/// Which truth labels are special.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct TruthLabels {
     /// The truth's background class, which the first two scores leave out
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub background: u8,
     /// The truth's label of voxels that do not count
     #[arg(long, value_name = "N", default_value_t = 255)]
     pub ignore: u8,
+}
+
+impl TruthLabels {
+    /// As the library has it.
+    pub(crate) fn special(self) -> Special {
+        Special { background: self.background, ignore: self.ignore }
+    }
+}
+
+/// Arguments of `study`.
+#[derive(Debug, Args)]
+pub(crate) struct Study {
+    /// A study of `tomosieve list`, such as networks; or a name of your own with --axes
+    pub name: String,
+    /// The volume; with several, every variant runs on each
+    #[arg(required = true)]
+    pub inputs: Vec<PathBuf>,
+    /// Folder that gets NAME.md, .csv, .json and .png, and the runs; studies in one folder share results
+    #[arg(long, short)]
+    pub output: PathBuf,
+    /// The truth; once for each volume, in their order, - where there is none
+    #[arg(long, value_name = "LABELS")]
+    pub truth: Vec<PathBuf>,
+    /// Which truth labels are special.
+    #[command(flatten)]
+    pub special: TruthLabels,
+    /// A TOML file whose [axes] take the place of the study's, with lines such as input.slices = [1, 5]
+    #[arg(long, value_name = "FILE")]
+    pub axes: Option<PathBuf>,
+    /// How to read the volumes.
+    #[command(flatten)]
+    pub raw: Raw,
+    /// The settings all variants start from.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// How to go about it.
+    #[command(flatten)]
+    pub manner: Manner,
 }
 
 /// Arguments of `inspect`.
@@ -295,6 +367,17 @@ fn shape(text: &str) -> std::result::Result<Shape, String> {
     match axes[..] {
         [z, y, x] if z > 0 && y > 0 && x > 0 && text.split(',').count() == 3 => Ok(Shape::new(z, y, x)),
         _ => Err("expected three positive numbers such as 64,512,512 (slices, rows, columns)".into()),
+    }
+}
+
+/// Parses `FROM..TO`, both included.
+fn classes(text: &str) -> std::result::Result<RangeInclusive<usize>, String> {
+    let ends = text.split_once("..").and_then(|(from, to)| {
+        Some((from.trim().parse().ok()?, to.trim_start_matches('=').trim().parse().ok()?))
+    });
+    match ends {
+        Some((from, to)) if 2 <= from && from <= to && to <= 255 => Ok(from..=to),
+        _ => Err("expected two numbers of classes from 2 to 255, such as 2..12".into()),
     }
 }
 

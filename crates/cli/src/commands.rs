@@ -1,6 +1,7 @@
 //! The commands, each a few library calls.
 
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde_json::json;
@@ -14,7 +15,7 @@ use tomosieve::progress::Progress;
 use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
 use tomosieve::stages::evaluate::{Evaluation, Special, Truth};
-use tomosieve::stages::{Context, evaluate};
+use tomosieve::stages::{Context, cluster, evaluate};
 use tomosieve::summary::Summary;
 use tomosieve::{Config, Error, Result, augment, phantom_files};
 use tomosieve_volume::OpenOptions;
@@ -24,21 +25,26 @@ use crate::progress::{Screen, duration};
 
 mod demo;
 mod inspect;
+mod study;
 
 /// Carries out a command.
 pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<()> {
     let global = &cli.global;
     match &cli.command {
         Command::Segment(run) => segment(run, &Stage::ALL, global, screen),
-        Command::Cluster(run) => segment(run, &[Stage::Cluster], global, screen),
+        Command::Cluster(args) => match &args.scan_k {
+            Some(classes) => scan(&args.run, classes.clone(), global, screen),
+            None => segment(&args.run, &[Stage::Cluster], global, screen),
+        },
         Command::Train(resume) => one_stage(resume, Stage::Train, global, screen),
         Command::Correct(resume) => one_stage(resume, Stage::Correct, global, screen),
         Command::Predict(resume) => one_stage(resume, Stage::Predict, global, screen),
         Command::Evaluate(args) => {
             threads(global.threads.unwrap_or(0))?;
-            let evaluation = evaluate_labels(&args.labels, &args.truth, special(args), screen)?;
+            let evaluation = evaluate_labels(&args.labels, &args.truth, args.special.special(), screen)?;
             show_evaluation(&evaluation, global.json)
         }
+        Command::Study(args) => study::run(args, global, screen),
         Command::Inspect(args) => {
             threads(global.threads.unwrap_or(0))?;
             inspect::run(args, global.json, screen)
@@ -72,6 +78,35 @@ fn segment(args: &args::Run, stages: &[Stage], global: &Global, screen: &Screen)
     let options = args.raw.options();
     let input = Input::open(&args.input, &options)?;
     go(config, &input, &options, &args.output, stages, &args.manner, global, screen)
+}
+
+/// `cluster --scan-k`: curves over the number of classes, and what they suggest.
+fn scan(args: &args::Run, classes: RangeInclusive<usize>, global: &Global, screen: &Screen) -> Result<()> {
+    let config = args.settings.resolve(None, global.threads)?;
+    threads(config.threads)?;
+    args::must_exist(&args.input)?;
+    let input = Input::open(&args.input, &args.raw.options())?;
+    let run = RunDir::create(&args.output)?;
+    let memory = plan::memory_limit(&config)?;
+    let context = Context { config: &config, input: &input, run: &run, progress: screen, memory };
+    let scan = cluster::scan(&context, classes)?;
+    if global.json {
+        return print(&json!(scan).to_string());
+    }
+    print(&format!("{:>3}{:>14}{:>12}{:>12}{:>16}", "K", "inertia", "explained", "silhouette", "BIC"))?;
+    for c in &scan.candidates {
+        print(&format!(
+            "{:>3}{:>14.4e}{:>10.2} %{:>12.4}{:>16.6e}",
+            c.classes,
+            c.inertia,
+            100.0 * c.explained,
+            c.silhouette,
+            c.bic
+        ))?;
+    }
+    print(&scan.reason)?;
+    screen.note(&format!("look at {}", run.scan_picture().display()));
+    Ok(())
 }
 
 /// `train`, `correct` and `predict`: on with a run folder.
@@ -124,11 +159,6 @@ fn go(
     Ok(())
 }
 
-/// The special truth labels of a command line.
-fn special(args: &args::Evaluate) -> Special {
-    Special { background: args.background, ignore: args.ignore }
-}
-
 /// Compares a run or a label volume with a truth; the scores of a run are kept in it.
 fn evaluate_labels(labels: &Path, truth: &Path, special: Special, screen: &Screen) -> Result<Evaluation> {
     args::must_exist(labels)?;
@@ -136,19 +166,9 @@ fn evaluate_labels(labels: &Path, truth: &Path, special: Special, screen: &Scree
     let truth = Truth::new(RunDir::open_labels(truth)?, special)?;
     let Ok(run) = RunDir::open(labels) else {
         let scores = truth.score(RunDir::open_labels(labels)?.as_ref())?;
-        return Ok(Evaluation { stages: [("labels", scores)].into() });
+        return Ok(Evaluation { stages: [("labels", scores)].into(), ..Evaluation::default() });
     };
-    let config = tomosieve::config::Layers::defaults()?.file(&run.config())?.build()?;
-    let (input, _) = Provenance::read(&run)?.input.open()?;
-    let memory = plan::memory_limit(&config)?;
-    let context = Context { config: &config, input: &input, run: &run, progress: screen, memory };
-    let evaluation = evaluate::run(&context, &truth)?;
-    if let Some(mut summary) = run.read_json::<Summary>(&run.metrics())? {
-        summary.evaluation = serde_json::to_value(&evaluation).ok();
-        run.write_json(&run.metrics(), &summary)?;
-        tomosieve::report::write(&run, &config, &Provenance::read(&run)?)?;
-    }
-    Ok(evaluation)
+    evaluate::record(&run, &truth, screen)
 }
 
 /// Prints scores: JSON, or a table.
@@ -242,6 +262,7 @@ fn list(json: bool) -> Result<()> {
         ("losses", tomosieve_nn::losses::names()),
         ("views", augment::names()),
         ("presets", presets),
+        ("studies", tomosieve::study::names()),
         ("formats", formats),
         ("devices", tomosieve_nn::device::built()),
         ("phantoms", samples),

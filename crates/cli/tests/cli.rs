@@ -82,6 +82,7 @@ fn list_as_words_and_as_json() {
         ("losses", "label-smoothing"),
         ("views", "clahe"),
         ("presets", "paper"),
+        ("studies", "stage2-epochs"),
         ("formats", "ome-zarr"),
         ("devices", "cpu"),
         ("phantoms", "ceramic"),
@@ -261,6 +262,61 @@ fn every_kind_of_input_gets_labels_in_its_own_form() {
     assert!(scratch.fails(3, "inspect v.raw --shape 5,40,37 --dtype u16").contains("v.raw"));
     let json = scratch.ok("inspect stack/segmentation --json -q");
     assert!(json.contains("[5,40,36]"), "{json}");
+}
+
+#[test]
+fn scanning_the_number_of_classes_leaves_curves() {
+    let scratch = Scratch::new();
+    scratch.volume("v", Shape::new(5, 40, 40), textured);
+    let words = scratch.ok("cluster v -o r --scan-k 2..6 -q");
+    assert!(words.contains("silhouette") && words.contains("classes, the larger of"), "{words}");
+    assert_eq!(words.lines().count(), 7, "{words}");
+    let scan: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(scratch.path("r/scan.json")).unwrap()).unwrap();
+    assert_eq!(scan["candidates"].as_array().unwrap().len(), 5);
+    assert_eq!(scan["silhouette_best"], 3);
+    assert!(scratch.path("r/scan.png").is_file() && !scratch.path("r/pseudo_labels").exists());
+    assert!(scratch.ok("cluster v -o r --scan-k 2..3 --json -q").contains("\"knee\":"));
+    let refused = scratch.run("cluster v -o r --scan-k 1..3");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("such as 2..12"));
+}
+
+#[test]
+fn a_study_is_shown_then_run_then_done() {
+    let scratch = Scratch::new();
+    scratch.ok("phantom sand -o p --shape 8,40,40 -q");
+    scratch.ok("phantom ceramic -o q --shape 8,40,40 -q");
+    assert!(scratch.fails(2, "study netwroks p/volume -o s").contains("did you mean `networks`?"));
+    assert!(
+        scratch.fails(2, "study classes p/volume -o s --truth a --truth b").contains("one for each volume")
+    );
+    assert!(scratch.fails(3, "study classes none -o s").contains("no such file or folder"));
+    let study = format!("study classes p/volume -o s -q --truth p/truth {TINY} --set correct.guard=false");
+    let plan = scratch.ok(&format!("{study} --dry-run"));
+    assert_eq!(plan.lines().count(), 3, "{plan}");
+    assert!(plan.lines().next().unwrap().starts_with("classes=3   to do: cluster, train, correct"), "{plan}");
+    assert!(!scratch.path("s").exists(), "a dry run left a folder");
+    let table = scratch.ok(&study);
+    assert!(table.contains("| classes=10 |") && table.contains("pseudo labels"), "{table}");
+    assert!(scratch.ok(&format!("{study} --dry-run")).contains("cluster, train, correct, predict done"));
+    for extension in ["md", "csv", "json", "png"] {
+        assert!(scratch.path(&format!("s/classes.{extension}")).is_file(), "{extension}");
+    }
+    // Two volumes, only one of them with a truth; stage 2 of the first is taken over from the other study.
+    let both = format!(
+        "study samples p/volume q/volume -o s -q --truth p/truth --truth - {TINY} \
+                        --set correct.guard=false"
+    );
+    let plan = scratch.ok(&format!("{both} --dry-run"));
+    assert!(
+        plan.contains("p  cluster, train, correct, predict from runs/volume/classes/classes=3"),
+        "{plan}"
+    );
+    let json: serde_json::Value = serde_json::from_str(&scratch.ok(&format!("{both} --json"))).unwrap();
+    assert_eq!(json["rows"][1]["name"], "q");
+    assert!(json["rows"][0]["evaluation"]["stages"]["correct"]["miou"].is_f64());
+    assert!(json["rows"][1]["evaluation"].is_null());
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn main() -> Result<()> {
         values.max()
     );
 
-    let curves = scan(&values, 2..=6)?;
+    let curves = scan(&values, &values, 2..=6)?;
     for c in &curves.candidates {
         println!(
             "K = {}: inertia {:.4e}, silhouette {:.3}, BIC {:.4e}",

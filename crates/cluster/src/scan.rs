@@ -52,9 +52,12 @@ pub struct Scan {
 
 /// Scans the numbers of classes in `range`, cut to the number of distinct values.
 ///
+/// Inertia and silhouette are those of `values`, which may be clipped to percentiles; the mixture, which does not
+/// tolerate clipping, is fitted to `whole`.
+///
 /// # Errors
 /// As [`Clustering::fit`] for either end of the range, but more classes than distinct values are merely left out.
-pub fn scan(values: &Histogram, range: RangeInclusive<usize>) -> Result<Scan> {
+pub fn scan(values: &Histogram, whole: &Histogram, range: RangeInclusive<usize>) -> Result<Scan> {
     let (least, most) = (*range.start(), (*range.end()).max(*range.start()));
     check(values, least, MAX_CLASSES)?;
     let fits = KMeans::default().fit_all(values, most)?;
@@ -63,7 +66,7 @@ pub fn scan(values: &Histogram, range: RangeInclusive<usize>) -> Result<Scan> {
         .iter()
         .map(|fit| {
             let classes = fit.classes();
-            let bic = Gmm::default().fit(values, classes)?.bic.unwrap_or(f64::NAN);
+            let bic = Gmm::default().fit(whole, classes)?.bic.unwrap_or(f64::NAN);
             let silhouette = simplified_silhouette(values, fit);
             Ok(Candidate {
                 classes,

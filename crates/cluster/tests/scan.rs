@@ -17,7 +17,7 @@ fn four() -> Histogram {
 
 #[test]
 fn four_classes_are_found() {
-    let found = scan(&four(), 2..=8).unwrap();
+    let found = scan(&four(), &four(), 2..=8).unwrap();
     assert_eq!(found.candidates.iter().map(|c| c.classes).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7, 8]);
     assert_eq!((found.silhouette_best, found.suggested), (4, 4));
     assert!(found.candidates.windows(2).all(|pair| pair[1].inertia < pair[0].inertia));
@@ -32,11 +32,11 @@ fn four_classes_are_found() {
 fn the_range_ends_where_the_values_do() {
     let mut values = Histogram::integer(0, 9).unwrap();
     values.add(&[1.0, 1.0, 4.0, 8.0]);
-    let found = scan(&values, 2..=20).unwrap();
+    let found = scan(&values, &values, 2..=20).unwrap();
     assert_eq!(found.candidates.len(), 2);
     assert_eq!(found.candidates[1].inertia, 0.0);
-    assert!(matches!(scan(&values, 1..=3), Err(Error::InvalidClasses { got: 1, .. })));
-    assert!(matches!(scan(&values, 4..=6), Err(Error::TooFewValues { distinct: 3, .. })));
+    assert!(matches!(scan(&values, &values, 1..=3), Err(Error::InvalidClasses { got: 1, .. })));
+    assert!(matches!(scan(&values, &values, 4..=6), Err(Error::TooFewValues { distinct: 3, .. })));
 }
 
 #[test]

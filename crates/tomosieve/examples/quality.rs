@@ -15,16 +15,13 @@ use std::path::Path;
 use serde::Deserialize;
 use tomosieve::config::Layers;
 use tomosieve::input::Input;
-use tomosieve::ledger::Stage;
 use tomosieve::metrics::Scores;
 use tomosieve::phantom::{PhantomSpec, Sample};
-use tomosieve::pipeline::Job;
 use tomosieve::progress::Silent;
 use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
-use tomosieve::stages::Context;
 use tomosieve::stages::evaluate::{self, Evaluation, Special, Truth};
-use tomosieve::{Error, Result, phantom_files, plan};
+use tomosieve::{Error, Result, phantom_files, pipeline};
 use tomosieve_volume::OpenOptions;
 
 /// Training seeds of every row.
@@ -153,23 +150,9 @@ fn segment(
     for setting in settings {
         layers = layers.set(setting)?;
     }
-    let (config, _) = plan::fit(layers.build()?, input.shape());
-    let run = RunDir::create(output)?;
-    let command = std::env::args().collect();
-    Job {
-        config: &config,
-        input: &input,
-        options: &options,
-        run: &run,
-        progress: &Silent,
-        command,
-        force: true,
-    }
-    .run(&Stage::ALL)?;
+    let run = pipeline::segment(layers.build()?, &input, &options, output, &Silent)?;
     let truth = Truth::new(RunDir::open_labels(truth)?, Special { background: 0, ignore: 255 })?;
-    let memory = plan::memory_limit(&config)?;
-    let context = Context { config: &config, input: &input, run: &run, progress: &Silent, memory };
-    let evaluation = evaluate::run(&context, &truth)?;
+    let evaluation = evaluate::record(&run, &truth, &Silent)?;
     let outcome = Provenance::read(&run)?.correction;
     let note = match outcome.filter(|outcome| outcome.alarm.is_some()) {
         Some(outcome) => format!(" (guard: {} steps)", outcome.steps),

@@ -84,6 +84,14 @@ impl Batches<'_> {
         let (weak, strong): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         (gather(&weak), gather(&strong))
     }
+
+    /// The weak views of step `step`, the last `strong` of them made strong: one-stage training (Sec. IV-D).
+    pub fn draw_mixed(&self, step: usize, strong: usize) -> Batch {
+        let (mut mixed, made_strong) = self.draw(step);
+        let from = mixed.images.len() / self.batch * (self.batch - strong.min(self.batch));
+        mixed.images[from..].copy_from_slice(&made_strong.images[from..]);
+        mixed
+    }
 }
 
 /// One batch out of equally sized patches.

@@ -71,6 +71,49 @@ pub fn find<S: DeserializeOwned>(
     Ok(best)
 }
 
+/// Keeps the checkpoint at the end of stage 2 beyond its stage.
+///
+/// # Errors
+/// [`Error::RunFile`] when it cannot be moved.
+pub fn keep(run: &RunDir) -> Result<()> {
+    let kept = run.trained();
+    remove(&kept)
+        .and_then(|()| std::fs::rename(run.checkpoint(), &kept))
+        .map_err(|e| Error::file(&kept, format!("cannot be written: {e}")))
+}
+
+/// After how many steps of stage 2 the state was that a run has kept; `None` if it has not.
+///
+/// # Errors
+/// [`Error::RunFile`] when it is there but damaged.
+pub fn kept_steps(run: &RunDir) -> Result<Option<usize>> {
+    Ok(kept(run)?.map(|(_, steps)| steps))
+}
+
+/// Where a run has kept the state at the end of stage 2, and after how many steps it was.
+fn kept(run: &RunDir) -> Result<Option<(PathBuf, usize)>> {
+    let Some(folder) = folders(&run.trained()).pop() else { return Ok(None) };
+    let mark = run.read_json::<Mark<()>>(&mark_in(&folder))?;
+    Ok(mark.map(|mark| (folder, mark.step)))
+}
+
+/// Copies the state at the end of stage 2 that `from` has kept into `to`, as a checkpoint of settings with
+/// this `key`.
+///
+/// # Errors
+/// [`Error::RunFile`] when it cannot be read or written.
+pub fn lend(from: &RunDir, to: &RunDir, key: &str) -> Result<()> {
+    let Some((folder, steps)) = kept(from)? else { return Ok(()) };
+    let failed = |e: std::io::Error| Error::file(&folder, format!("cannot be copied: {e}"));
+    save(to, Stage::Train, key, steps, &(), |target| {
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            std::fs::copy(&path, target.join(path.file_name().unwrap_or_default())).map_err(failed)?;
+        }
+        Ok(())
+    })
+}
+
 /// Removes all checkpoints of a run.
 ///
 /// # Errors

@@ -118,6 +118,10 @@ pub struct TrainConfig {
     pub schedule: Schedule,
     /// Millions of voxels held in memory to draw crops from, in stage 3 too.
     pub pool: usize,
+    /// Share of each batch that is shown under strong views.
+    pub strong: f64,
+    /// Whether the state at the end is kept, for a longer training to go on from.
+    pub keep: bool,
 }
 
 /// Stage 3 (Sec. III-D).
@@ -222,7 +226,7 @@ impl Layers {
     pub fn preset(self, name: &str) -> Result<Self> {
         let Some((_, text)) = PRESETS.iter().find(|(known, _)| *known == name) else {
             let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
-            return Err(Error::Config(format!("unknown preset `{name}`; known: {}", known.join(", "))));
+            return Err(Error::unknown("preset", name, &known));
         };
         self.merged(parse(name, text)?)
     }
@@ -253,8 +257,15 @@ impl Layers {
             .ok()
             .and_then(|mut table| table.remove("v"))
             .unwrap_or_else(|| Value::String(value.trim().to_owned()));
-        let nested = key
-            .trim()
+        self.setting(key.trim(), value)
+    }
+
+    /// On top of these, one setting by its dotted name.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn setting(self, name: &str, value: Value) -> Result<Self> {
+        let nested = name
             .rsplit('.')
             .fold(value, |inner, name| Value::Table(Table::from_iter([(name.to_owned(), inner)])));
         match nested {
@@ -263,8 +274,26 @@ impl Layers {
         }
     }
 
-    /// `over` on top of these.
-    fn merged(mut self, over: Table) -> Result<Self> {
+    /// The settings of a finished configuration.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a value has no TOML form.
+    pub fn of(config: &Config) -> Result<Self> {
+        Ok(Self(parse("the configuration", &config.to_toml()?)?))
+    }
+
+    /// The value of the setting with this dotted name, such as `train.steps`.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let (section, setting) = name.split_once('.').map_or((None, name), |(s, n)| (Some(s), n));
+        let table = section.map_or(Some(&self.0), |section| self.0.get(section)?.as_table());
+        table?.get(setting)
+    }
+
+    /// On top of these, a table of settings.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when one of them does not exist.
+    pub fn merged(mut self, over: Table) -> Result<Self> {
         merge(&mut self.0, over, "")?;
         Ok(self)
     }
@@ -284,7 +313,7 @@ impl Layers {
 }
 
 /// Parses TOML, naming where it comes from.
-fn parse(what: &str, text: &str) -> Result<Table> {
+pub(crate) fn parse(what: &str, text: &str) -> Result<Table> {
     text.parse().map_err(|e: toml::de::Error| {
         let line = e.span().map_or(0, |span| text[..span.start].lines().count().max(1));
         Error::Config(format!("{what}, line {line}: {}", e.message()))
@@ -361,6 +390,7 @@ impl Config {
         }
         require(t.steps > 0 || t.epochs > 0, "train.steps", &t.steps, "at least 1")?;
         require(t.pool >= 1, "train.pool", &t.pool, "at least 1 (million voxels)")?;
+        require((0.0..=1.0).contains(&t.strong), "train.strong", &t.strong, "a share from 0 to 1")?;
         require((0.0..1.0).contains(&c.momentum), "correct.momentum", &c.momentum, "a number in [0, 1)")?;
         require(
             (0.0..1.0).contains(&c.threshold),

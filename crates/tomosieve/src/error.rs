@@ -56,6 +56,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// The error for a name that is none of the `known` ones, with the nearest of them if one is near.
+    pub(crate) fn unknown(kind: &str, got: &str, known: &[&str]) -> Self {
+        let near = known
+            .iter()
+            .map(|name| (strsim::jaro_winkler(got, name), name))
+            .filter(|(likeness, _)| *likeness > 0.8)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        let hint = near.map_or(String::new(), |(_, name)| format!("did you mean `{name}`? "));
+        Self::Config(format!("unknown {kind} `{got}`; {hint}known: {}", known.join(", ")))
+    }
+
     /// An error about one file of the run folder.
     pub(crate) fn file(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
         Self::RunFile { path: path.into(), reason: reason.to_string() }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::config::Config;
+use crate::config::{Config, Schedule, TrainConfig};
 use crate::input::{Input, hex};
 use crate::run_dir::RunDir;
 use crate::{Error, Result};
@@ -54,16 +54,23 @@ impl Stage {
                 "input.percentiles": config.input.percentiles,
                 "cluster": config.cluster,
             }),
-            Self::Train => json!({
-                "seed": config.seed,
-                "device": config.device,
-                "max_memory": config.max_memory, // bounds the pool that crops come from
-                "input.slices": config.input.slices,
-                "network": config.network,
-                "loss": config.loss,
-                "train": config.train,
-                "views.weak": config.views.weak,
-            }),
+            Self::Train => {
+                let mut settings = json!({
+                    "seed": config.seed,
+                    "device": config.device,
+                    "max_memory": config.max_memory, // bounds the pool that crops come from
+                    "pool.side": crate::pool::side(config.train.crop.max(config.correct.crop)),
+                    "input.slices": config.input.slices,
+                    "network": config.network,
+                    "loss": config.loss,
+                    "train": TrainConfig { keep: false, ..config.train.clone() },
+                    "views.weak": config.views.weak,
+                });
+                if config.train.strong > 0.0 {
+                    settings["views"] = json!(config.views);
+                }
+                settings
+            }
             Self::Correct => json!({ "correct": config.correct, "views": config.views }),
             Self::Predict => json!({ "segment": config.segment, "output": config.output }),
         }
@@ -136,7 +143,7 @@ impl Ledger {
     ) -> Result<()> {
         self.done.retain(|other, _| *other < stage);
         self.done.insert(stage, Done { settings: settings_up_to(stage, config, input), seconds });
-        run.write_json(&run.stages(), self)
+        self.write(run)
     }
 
     /// Forgets `stage` and all after it.
@@ -146,7 +153,7 @@ impl Ledger {
     pub fn forget(&mut self, run: &RunDir, stage: Stage) -> Result<()> {
         let before = self.done.len();
         self.done.retain(|other, _| *other < stage);
-        if self.done.len() == before { Ok(()) } else { run.write_json(&run.stages(), self) }
+        if self.done.len() == before { Ok(()) } else { self.write(run) }
     }
 
     /// Fails unless the stage before `stage` is done under `config`.
@@ -170,6 +177,48 @@ impl Ledger {
                 before.name()
             ))),
         }
+    }
+
+    /// The record of a run that is done with these settings.
+    pub fn finished(config: &Config, input: &Input) -> Self {
+        let done = |stage| Done { settings: settings_up_to(stage, config, input), seconds: 0.0 };
+        Self { done: Stage::ALL.into_iter().map(|stage| (stage, done(stage))).collect() }
+    }
+
+    /// This record without the stages after `stage`.
+    #[must_use]
+    pub fn up_to(mut self, stage: Stage) -> Self {
+        self.done.retain(|done, _| *done <= stage);
+        self
+    }
+
+    /// Makes this the record of `run`.
+    ///
+    /// # Errors
+    /// [`Error::RunFile`] when it cannot be written.
+    pub fn write(&self, run: &RunDir) -> Result<()> {
+        run.write_json(&run.stages(), self)
+    }
+
+    /// Whether any stage was done with other settings.
+    pub fn is_changed(&self, config: &Config, input: &Input) -> bool {
+        Stage::ALL
+            .into_iter()
+            .any(|stage| matches!(self.standing(stage, config, input), Standing::Changed(_)))
+    }
+
+    /// Whether the recorded stage 2 is the beginning or the end of what `config`'s is: all
+    /// settings are the same but for how long it trains, which must not change how it trains.
+    pub fn passes_through(&self, config: &Config, input: &Input) -> bool {
+        let Some(done) = self.done.get(&Stage::Train) else { return false };
+        let length = ["train.steps", "train.epochs"];
+        let but_length = |settings: &BTreeMap<String, Value>| {
+            let mut settings = settings.clone();
+            settings.retain(|name, _| !length.contains(&name.as_str()));
+            settings
+        };
+        config.train.schedule == Schedule::Constant
+            && but_length(&done.settings) == but_length(&settings_up_to(Stage::Train, config, input))
     }
 
     /// Wall time of each finished stage, seconds.

@@ -10,10 +10,13 @@
 
 pub mod augment;
 pub mod batches;
+mod chart;
 pub mod checkpoints;
 pub mod confidence;
 pub mod config;
+mod drawing;
 mod error;
+mod flow_chart;
 pub mod guard;
 pub mod inference;
 pub mod input;
@@ -32,11 +35,14 @@ pub mod predictor;
 pub mod previews;
 pub mod progress;
 pub mod provenance;
+mod reliability_chart;
 pub mod report;
 pub mod run_dir;
 pub mod scale;
+mod scan_chart;
 pub mod stages;
 pub mod student;
+pub mod study;
 pub mod summary;
 
 pub use config::Config;

@@ -1,5 +1,6 @@
 //! The stages in order, each skipped where its result is already there.
 
+use std::path::Path;
 use std::time::Instant;
 
 use tomosieve_volume::OpenOptions;
@@ -12,6 +13,25 @@ use crate::provenance::Provenance;
 use crate::run_dir::RunDir;
 use crate::stages::{Context, cluster, correct, predict, train};
 use crate::{Error, Result, checkpoints, plan, report};
+
+/// A whole run in one call: the settings are fitted to the volume, all stages run, results made with
+/// other settings are replaced.
+///
+/// # Errors
+/// What [`Job::run`] says, or when the run folder cannot be made.
+pub fn segment(
+    config: Config,
+    input: &Input,
+    options: &OpenOptions,
+    output: &Path,
+    progress: &dyn Progress,
+) -> Result<RunDir> {
+    let (config, _) = plan::fit(config, input.shape());
+    let run = RunDir::create(output)?;
+    let command = std::env::args().collect();
+    Job { config: &config, input, options, run: &run, progress, command, force: true }.run(&Stage::ALL)?;
+    Ok(run)
+}
 
 /// What to run.
 pub struct Job<'a> {

@@ -20,6 +20,11 @@ const BRICK_DEPTH: usize = 8;
 /// Height and width of a brick, or two crops if that is more.
 const BRICK_SIDE: usize = 512;
 
+/// Height and width of a brick for crops of this side.
+pub(crate) fn side(crop: usize) -> usize {
+    BRICK_SIDE.max(2 * crop)
+}
+
 /// Voxels and pseudo labels to draw crops from.
 pub struct Pool {
     bricks: Vec<Brick>,
@@ -53,7 +58,7 @@ impl Pool {
         }
         let half = slices / 2;
         let depth = BRICK_DEPTH.min(shape.z);
-        let side = BRICK_SIDE.max(2 * crop);
+        let side = side(crop);
         let (height, width) = (side.min(shape.y), side.min(shape.x));
         let count = (voxels / ((depth + 2 * half) * height * width)).max(1);
         (0..count)

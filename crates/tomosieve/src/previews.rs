@@ -1,9 +1,9 @@
 //! Pictures of the result: slice | pseudo labels | result | confidence, with a legend.
 
-use font8x8::UnicodeFonts;
 use image::{Rgb, RgbImage};
 use tomosieve_volume::{Region, VolumeReader};
 
+use crate::drawing::{self, BLACK};
 use crate::model::Model;
 use crate::palette::colour;
 use crate::run_dir::RunDir;
@@ -46,9 +46,7 @@ pub fn write(context: &Context<'_>, model: &Model) -> Result<()> {
         }
         let picture = assemble(&panels, z, model.classes);
         let path = folder.join(format!("slice_{z:05}.png"));
-        let mut bytes = std::io::Cursor::new(Vec::new());
-        picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|e| Error::file(&path, e))?;
-        run.write(&path, bytes.get_ref())?;
+        drawing::save(run, &picture, &path)?;
     }
     Ok(())
 }
@@ -77,41 +75,22 @@ fn assemble(panels: &[(&str, RgbImage)], z: usize, classes: usize) -> RgbImage {
     for (i, (name, panel)) in panels.iter().enumerate() {
         let x = i as u32 * (width + GAP);
         let title = if i == 0 { format!("{name} z={z}") } else { (*name).to_owned() };
-        write_text(&mut picture, x + 2, 4, &title);
+        text(&mut picture, x + 2, 4, &title);
         image::imageops::replace(&mut picture, panel, i64::from(x), i64::from(LINE));
     }
     for class in 0..classes as u32 {
         let x = class % per_row * LEGEND_WIDTH;
         let y = LINE + height + GAP / 2 + class / per_row * LINE;
-        for (dx, dy) in (0..16).flat_map(|dy| (0..16).map(move |dx| (dx, dy))) {
-            put(&mut picture, x + 2 + dx, y + dy, Rgb(colour(class as u8)));
-        }
-        write_text(&mut picture, x + 24, y, &format!("class {class}"));
+        drawing::square(&mut picture, i64::from(x) + 2, i64::from(y), 16, colour(class as u8));
+        text(&mut picture, x + 24, y, &format!("class {class}"));
     }
     picture
 }
 
+/// Black text, its font twice its size.
+fn text(picture: &mut RgbImage, x: u32, y: u32, text: &str) {
+    drawing::write_text(picture, i64::from(x), i64::from(y), 2, BLACK, text);
+}
+
 /// Width of one legend entry.
 const LEGEND_WIDTH: u32 = 176;
-
-/// Draws text in a fixed 8×8 font, twice its size.
-fn write_text(picture: &mut RgbImage, x: u32, y: u32, text: &str) {
-    for (i, letter) in text.chars().enumerate() {
-        let glyph = font8x8::BASIC_FONTS.get(letter).unwrap_or_default();
-        for (row, bits) in glyph.into_iter().enumerate() {
-            for column in (0..8).filter(|column| bits >> column & 1 == 1) {
-                let (x, y) = (x + 16 * i as u32 + 2 * column, y + 2 * row as u32);
-                for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
-                    put(picture, x + dx, y + dy, Rgb([0; 3]));
-                }
-            }
-        }
-    }
-}
-
-/// Sets a pixel, if it is inside.
-fn put(picture: &mut RgbImage, x: u32, y: u32, pixel: Rgb<u8>) {
-    if let Some(slot) = picture.get_pixel_mut_checked(x, y) {
-        *slot = pixel;
-    }
-}

@@ -86,10 +86,18 @@ fn compose(
         .map(|entry| entry.path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "png"))
         .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .filter(|name| name.starts_with("slice_"))
         .collect();
     pictures.sort();
     for picture in pictures {
         writeln!(out, "![{picture}](previews/{picture})\n")?;
+    }
+    if run.flow_picture().is_file() {
+        writeln!(out, "What became of each pseudo label.\n\n![flow.png](previews/flow.png)\n")?;
+    }
+    if run.reliability_picture().is_file() {
+        writeln!(out, "How often the result is right where it is so sure.\n")?;
+        writeln!(out, "![reliability.png](previews/reliability.png)\n")?;
     }
     writeln!(out, "## How it was made\n")?;
     writeln!(out, "- {}, method of {}", provenance.program, provenance.method)?;

@@ -80,6 +80,16 @@ impl RunDir {
         self.root.join("clusters.json")
     }
 
+    /// Curves over the number of classes.
+    pub fn scan(&self) -> PathBuf {
+        self.root.join("scan.json")
+    }
+
+    /// The same as a picture.
+    pub fn scan_picture(&self) -> PathBuf {
+        self.root.join("scan.png")
+    }
+
     /// One line per training step.
     pub fn log(&self) -> PathBuf {
         self.root.join("log.jsonl")
@@ -100,6 +110,11 @@ impl RunDir {
         self.root.join("checkpoint")
     }
 
+    /// State at the end of stage 2, from which a longer one can go on.
+    pub fn trained(&self) -> PathBuf {
+        self.root.join("trained")
+    }
+
     /// Class fractions, flow from pseudo labels to result, scores where there is a truth.
     pub fn metrics(&self) -> PathBuf {
         self.root.join("metrics.json")
@@ -108,6 +123,16 @@ impl RunDir {
     /// Pictures of the result.
     pub fn previews(&self) -> PathBuf {
         self.root.join("previews")
+    }
+
+    /// What became of each pseudo label, as a picture.
+    pub fn flow_picture(&self) -> PathBuf {
+        self.previews().join("flow.png")
+    }
+
+    /// How often the result is right where it is so sure, as a picture; once there has been a truth.
+    pub fn reliability_picture(&self) -> PathBuf {
+        self.previews().join("reliability.png")
     }
 
     /// The report.

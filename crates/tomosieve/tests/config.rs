@@ -55,7 +55,8 @@ fn later_layers_win() {
 fn what_cannot_be_is_refused_with_a_reason() {
     assert_eq!(
         refused("train.stepz=3"),
-        "unknown setting `train.stepz`; known in [train]: batch, crop, epochs, learning_rate, pool, schedule, steps"
+        "unknown setting `train.stepz`; known in [train]: batch, crop, epochs, keep, learning_rate, \
+         pool, schedule, steps, strong"
     );
     assert_eq!(refused("input.classes=1"), "input.classes is 1; expected 2 to 255");
     assert_eq!(refused("input.classes=256"), "input.classes is 256; expected 2 to 255");

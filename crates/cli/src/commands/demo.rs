@@ -4,13 +4,11 @@ use std::path::Path;
 
 use tomosieve::config::Layers;
 use tomosieve::input::Input;
-use tomosieve::ledger::Stage;
 use tomosieve::phantom::{PhantomSpec, Sample};
-use tomosieve::pipeline::Job;
 use tomosieve::progress::Progress;
 use tomosieve::run_dir::RunDir;
 use tomosieve::stages::evaluate::Special;
-use tomosieve::{Error, Result, phantom_files, plan};
+use tomosieve::{Error, Result, phantom_files, pipeline};
 use tomosieve_volume::OpenOptions;
 
 use super::{evaluate_labels, print, show_evaluation, threads};
@@ -55,18 +53,5 @@ fn segment(volume: &Path, output: &Path, classes: usize, screen: &Screen) -> Res
     let options = OpenOptions::default();
     let input = Input::open(volume, &options)?;
     let config = Layers::defaults()?.preset("quick")?.set(&format!("input.classes={classes}"))?.build()?;
-    let (config, _) = plan::fit(config, input.shape());
-    let run = RunDir::create(output)?;
-    let command = std::env::args().collect();
-    Job {
-        config: &config,
-        input: &input,
-        options: &options,
-        run: &run,
-        progress: screen,
-        command,
-        force: true,
-    }
-    .run(&Stage::ALL)?;
-    Ok(run)
+    pipeline::segment(config, &input, &options, output, screen)
 }

@@ -3,14 +3,16 @@
 //! The volume is streamed: float volumes once for their robust range, then every volume once for its
 //! histogram and once to be labelled. The clustering sees only the histogram.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
-use tomosieve_cluster::{Clusters, Histogram, RangeScan};
+use tomosieve_cluster::{Clusters, Histogram, RangeScan, Scan};
 use tomosieve_volume::slab::Slabs;
 use tomosieve_volume::{Region, VolumeReader, VoxelType, Voxels};
 
 use super::Context;
 use crate::scale::Scale;
-use crate::{Error, Result, palette};
+use crate::{Error, Result, drawing, palette, scan_chart};
 
 /// What stage 1 leaves for the stages after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,8 +45,7 @@ pub fn run(context: &Context<'_>) -> Result<Stage1> {
     }
     let method = tomosieve_cluster::methods::by_name(&config.cluster.method)?;
     let clusters = if method.tolerates_clipping() {
-        let clipped = values.clamped_to(f64::from(scale.low), f64::from(scale.high));
-        method.fit(&clipped, config.input.classes)?
+        method.fit(&clipped(&values, scale), config.input.classes)?
     } else {
         method.fit(&values, config.input.classes)?
     };
@@ -74,6 +75,24 @@ pub fn run(context: &Context<'_>) -> Result<Stage1> {
     };
     run.write_json(&run.clusters(), &stage1)?;
     Ok(stage1)
+}
+
+/// Values outside the scale moved to its ends.
+fn clipped(values: &Histogram, scale: Scale) -> Histogram {
+    values.clamped_to(f64::from(scale.low), f64::from(scale.high))
+}
+
+/// How many classes? Curves over K of the volume's values, and a picture of them.
+///
+/// # Errors
+/// When the volume cannot be read, holds too few distinct values, or the files cannot be written.
+pub fn scan(context: &Context<'_>, classes: RangeInclusive<usize>) -> Result<Scan> {
+    let values = histogram(context)?;
+    let scale = Scale::between(&values, context.config.input.percentiles);
+    let scan = tomosieve_cluster::scan(&clipped(&values, scale), &values, classes)?;
+    context.run.write_json(&context.run.scan(), &scan)?;
+    drawing::save(context.run, &scan_chart::draw(&scan), &context.run.scan_picture())?;
+    Ok(scan)
 }
 
 /// The histogram of the whole volume: exact for integers up to 16 bits, finely binned otherwise.

@@ -6,9 +6,16 @@ use serde::Serialize;
 use tomosieve_volume::{Region, VolumeReader};
 
 use super::{Context, predict};
-use crate::metrics::{ConfusionMatrix, Scores};
+use crate::config::Layers;
+use crate::metrics::{ConfusionMatrix, Reliability, ReliabilityCurve, Scores};
+use crate::progress::Progress;
+use crate::provenance::Provenance;
 use crate::run_dir::RunDir;
-use crate::{Error, Result, model};
+use crate::summary::Summary;
+use crate::{Error, Result, drawing, model, plan, reliability_chart, report};
+
+/// Bins of a reliability curve.
+const BINS: usize = 15;
 
 /// Which truth labels are special.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +31,12 @@ pub struct Special {
 pub struct Evaluation {
     /// `pseudo_labels`, `train` and `correct` of a run; `labels` of a label volume.
     pub stages: BTreeMap<&'static str, Scores>,
+    /// Mean confidence on the labelled slices of the networks after `train` and `correct`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub confidence: BTreeMap<&'static str, f64>,
+    /// How often the result is right where it is so sure, if the run kept its confidence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reliability: Option<ReliabilityCurve>,
 }
 
 /// A truth, opened and looked through once.
@@ -74,6 +87,27 @@ impl Truth {
         self.scores(&matrix)
     }
 
+    /// How often labels, whose classes are those of `mapping`, are right where they are so sure.
+    fn reliability(
+        &self,
+        labels: &dyn VolumeReader,
+        confidence: &dyn VolumeReader,
+        mapping: &[u8],
+    ) -> Result<ReliabilityCurve> {
+        let mut reliability = Reliability::new(BINS)?;
+        for z in self.slices() {
+            let truth = labels_of(self.reader.as_ref(), z)?;
+            let (labels, sure) = (labels_of(labels, z)?, labels_of(confidence, z)?);
+            let counted = |i: &usize| truth[*i] != self.special.ignore;
+            let right = |i: usize| mapping.get(usize::from(labels[i])) == Some(&truth[i]);
+            let confidence: Vec<f32> =
+                (0..truth.len()).filter(counted).map(|i| f32::from(sure[i]) / 255.0).collect();
+            let right: Vec<bool> = (0..truth.len()).filter(counted).map(right).collect();
+            reliability.add(&confidence, &right)?;
+        }
+        Ok(reliability.curve())
+    }
+
     /// Slices with something to compare.
     fn slices(&self) -> impl Iterator<Item = usize> + '_ {
         self.labelled.iter().enumerate().filter(|(_, labelled)| **labelled).map(|(z, _)| z)
@@ -119,21 +153,55 @@ pub fn run(context: &Context<'_>, truth: &Truth) -> Result<Evaluation> {
         let sweep = predict::sweep(context, &model)?;
         let mut matrix = ConfusionMatrix::new(truth.classes, 256)?;
         let slices: Vec<usize> = truth.slices().collect();
+        let mut sure = 0_u64;
         progress.begin("segmenting with the stage-2 network", slices.len() as u64, 0, "slices");
         // Runs of neighbouring labelled slices share their slabs.
         for stretch in slices.chunk_by(|a, b| a + 1 == *b) {
             let wanted = stretch[0]..stretch[stretch.len() - 1] + 1;
             sweep.run(input.reader.as_ref(), &model.predictor, wanted, |slice| {
                 progress.advance(1, "");
+                sure += slice.confidence.iter().map(|&c| u64::from(c)).sum::<u64>();
                 truth.add(&mut matrix, slice.z, slice.labels)
             })?;
         }
         progress.end();
         evaluation.stages.insert("train", truth.scores(&matrix)?);
+        let voxels = slices.len() * input.shape().slice_voxels();
+        evaluation.confidence.insert("train", sure as f64 / 255.0 / voxels as f64);
     }
     if run.segmentation().exists() {
         let result = RunDir::open_labels(&run.segmentation())?;
-        evaluation.stages.insert("correct", truth.score(result.as_ref())?);
+        let scores = truth.score(result.as_ref())?;
+        if run.confidence().exists() {
+            let confidence = RunDir::open_labels(&run.confidence())?;
+            let curve = truth.reliability(result.as_ref(), confidence.as_ref(), &scores.mapping)?;
+            if let Some(mean) = curve.mean_confidence {
+                evaluation.confidence.insert("correct", mean);
+            }
+            evaluation.reliability = Some(curve);
+        }
+        evaluation.stages.insert("correct", scores);
+    }
+    Ok(evaluation)
+}
+
+/// Scores of a finished run, kept in its metrics and its report.
+///
+/// # Errors
+/// As [`run`]; also when the run's volume is no longer there, or a file cannot be written.
+pub fn record(run: &RunDir, truth: &Truth, progress: &dyn Progress) -> Result<Evaluation> {
+    let config = Layers::defaults()?.file(&run.config())?.build()?;
+    let (input, _) = Provenance::read(run)?.input.open()?;
+    let memory = plan::memory_limit(&config)?;
+    let context = Context { config: &config, input: &input, run, progress, memory };
+    let evaluation = self::run(&context, truth)?;
+    if let Some(mut summary) = run.read_json::<Summary>(&run.metrics())? {
+        summary.evaluation = serde_json::to_value(&evaluation).ok();
+        run.write_json(&run.metrics(), &summary)?;
+        if let Some(curve) = evaluation.reliability.as_ref().filter(|_| run.previews().is_dir()) {
+            drawing::save(run, &reliability_chart::draw(curve), &run.reliability_picture())?;
+        }
+        report::write(run, &config, &Provenance::read(run)?)?;
     }
     Ok(evaluation)
 }

@@ -6,7 +6,7 @@ use super::Context;
 use crate::inference::Sweep;
 use crate::metrics::ConfusionMatrix;
 use crate::run_dir::RunDir;
-use crate::{Error, Result, model, palette, previews, summary};
+use crate::{Error, Result, drawing, flow_chart, model, palette, previews, summary};
 
 /// Segments the volume and writes labels, confidence, metrics and previews.
 ///
@@ -68,7 +68,8 @@ pub fn run(context: &Context<'_>) -> Result<()> {
         writer.finish()?;
     }
     run.write_json(&run.metrics(), &summary::Summary::new(&stage1, &flow, &sure, &model.made_by))?;
-    previews::write(context, &model)
+    previews::write(context, &model)?;
+    drawing::save(run, &flow_chart::draw(flow.rows()), &run.flow_picture())
 }
 
 /// The sweep of a volume within the memory at hand.

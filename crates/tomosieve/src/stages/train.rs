@@ -38,12 +38,13 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     let settings = &config.train;
     let total = steps(settings.steps, settings.epochs, input.shape().z, settings.batch);
     let pool = context.pool(&stage1)?;
+    let strong = (settings.strong * settings.batch as f64).round() as usize;
     let batches = Batches {
         pool: &pool,
         batch: settings.batch,
         crop: settings.crop,
         weak: augment::weak(&config.views.weak)?,
-        strong: Vec::new(),
+        strong: if strong > 0 { augment::strong(&config.views.strong_config())? } else { Vec::new() },
         seed: config.seed,
         stream: Stream::Train,
     };
@@ -51,7 +52,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     let mut saved = Instant::now();
     progress.begin("train", total as u64, first as u64, "steps");
     for step in first..total {
-        let (batch, _) = batches.draw(step);
+        let batch = batches.draw_mixed(step, strong);
         let rate = settings.schedule.rate(settings.learning_rate, step, total);
         let fractions = fractions(&batch.labels, classes);
         let done = student.step(batch, None, rate, seed_for(config.seed, Stream::Train, step, usize::MAX));
@@ -79,6 +80,10 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     }
     progress.end();
     journal.flush()?;
+    if settings.keep {
+        checkpoints::save(run, Stage::Train, &key, total, &(), |folder| student.save(folder))?;
+        checkpoints::keep(run)?;
+    }
     model::save(&student.network, config, &stage1, "train", &run.student())
 }
 
