@@ -1,7 +1,10 @@
-//! What every loss of the roster must do, and hand-worked numbers.
+//! What every loss of the roster must do, hand-worked numbers, and PyTorch's (tests/peers/losses).
+
+use std::path::PathBuf;
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde::Deserialize;
 use tomosieve_nn::device;
 use tomosieve_nn::losses::{LossConfig, by_config, masked_mean, names};
 
@@ -39,6 +42,89 @@ fn hand_worked_numbers() {
     let smooth = losses("label-smoothing", &[pixel], &[0]);
     let expected = -(0.9 * 0.7_f32.ln() + 0.1 / 3.0 * (0.7_f32.ln() + 0.2_f32.ln() + 0.1_f32.ln()));
     assert!((smooth[0] - expected).abs() < 1e-6);
+    // The label is the second class, of probability 0.2.
+    let one = |name: &str| losses(name, &[pixel], &[1])[0];
+    let surprise = -0.2_f32.ln();
+    let entropy = -(0.7 * 0.7_f32.ln() + 0.2 * 0.2_f32.ln() + 0.1 * 0.1_f32.ln());
+    for (name, expected) in [
+        ("generalized-cross-entropy", (1.0 - 0.2_f32.powf(0.7)) / 0.7),
+        ("symmetric-cross-entropy", 0.1 * surprise + 4.0 * 0.8),
+        ("bootstrapping", 0.95 * surprise + 0.05 * entropy),
+        ("bootstrapping-hard", 0.8 * surprise - 0.2 * 0.7_f32.ln()),
+        ("focal", 0.8 * 0.8 * surprise),
+    ] {
+        assert!((one(name) - expected).abs() < 1e-6, "{name}: {} and {expected}", one(name));
+    }
+}
+
+/// One patch of the golden file and what PyTorch made of it.
+#[derive(Deserialize)]
+struct Patch {
+    patch: String,
+    /// `[n, k, h, w]`
+    shape: [usize; 4],
+    logits: Vec<f32>,
+    labels: Vec<i32>,
+    weights: Vec<f32>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    settings: serde_json::Map<String, serde_json::Value>,
+    pixels: Vec<f32>,
+    total: f32,
+    gradient: Vec<f32>,
+}
+
+/// The default settings with those of a case in their place.
+fn config_of(case: &Case) -> LossConfig {
+    let mut config = serde_json::to_value(config(&case.name)).unwrap();
+    config.as_object_mut().unwrap().extend(case.settings.clone());
+    serde_json::from_value(config).unwrap()
+}
+
+/// Fails unless both agree within 1e-4, relative where the numbers are large.
+fn agree(what: &str, found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (f, e) in found.iter().zip(expected) {
+        assert!((f - e).abs() <= 1e-4 * e.abs().max(1.0), "{what}: {f}, PyTorch {e}");
+    }
+}
+
+#[test]
+fn outputs_and_gradients_are_those_of_pytorch_even_at_extreme_logits() {
+    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/losses.json");
+    let path = std::env::var_os("TOMOSIEVE_LOSSES_GOLDEN").map_or_else(beside, PathBuf::from);
+    let patches: Vec<Patch> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let training = cpu().autodiff();
+    let mut met = std::collections::BTreeSet::new();
+    for patch in &patches {
+        let [n, _, h, w] = patch.shape;
+        for case in &patch.cases {
+            let what = format!("{} {:?} on {} logits", case.name, case.settings, patch.patch);
+            let loss = by_config(&config_of(case)).unwrap();
+            let logits = TensorData::new(patch.logits.clone(), patch.shape);
+            let x = Tensor::<4>::from_data(logits, &training).require_grad();
+            let labels = TensorData::new(patch.labels.clone(), [n, h, w]);
+            let weights = TensorData::new(patch.weights.clone(), [n, h, w]);
+            let count = patch.weights.iter().filter(|weight| **weight > 0.0).count();
+
+            let labels = Tensor::<3, Int>::from_data(labels, &training);
+            let pixels = loss.per_pixel(log_softmax(x.clone(), 1), labels);
+            let total = masked_mean(pixels.clone(), Tensor::from_data(weights, &training), count);
+            let gradient = x.grad(&total.backward()).unwrap();
+            agree(&what, &pixels.into_data().try_into_vec::<f32>().unwrap(), &case.pixels);
+            agree(&format!("{what}, total"), &[total.into_scalar::<f32>()], &[case.total]);
+            let gradient = gradient.into_data().try_into_vec::<f32>().unwrap();
+            agree(&format!("{what}, gradient"), &gradient, &case.gradient);
+            met.insert(case.name.as_str());
+        }
+    }
+    for name in names() {
+        assert!(met.contains(name), "{name} is in no golden case");
+    }
 }
 
 #[test]
@@ -99,4 +185,18 @@ fn unknown_names_and_bad_parameters_are_refused() {
     assert!(by_config(&config("hinge")).err().unwrap().to_string().contains("cross-entropy"));
     let bad = LossConfig { smoothing: 1.0, ..LossConfig::default() };
     assert!(by_config(&bad).err().unwrap().to_string().contains("loss.smoothing is 1"));
+    let refused = |change: fn(&mut LossConfig)| {
+        let mut bad = LossConfig::default();
+        change(&mut bad);
+        by_config(&bad).err().unwrap().to_string()
+    };
+    assert_eq!(refused(|c| c.q = 0.0), "loss.q is 0; expected 0.01 to 1");
+    assert_eq!(refused(|c| c.alpha = -1.0), "loss.alpha is -1; expected 0 to 100");
+    assert!(
+        refused(|c| (c.alpha, c.beta) = (0.0, 0.0)).starts_with("loss.beta is 0; expected 0 to 100, and")
+    );
+    assert_eq!(refused(|c| c.log_zero = 0.0), "loss.log_zero is 0; expected a number in [-100, 0)");
+    assert_eq!(refused(|c| c.soft_beta = 1.5), "loss.soft_beta is 1.5; expected a number in (0, 1]");
+    assert_eq!(refused(|c| c.hard_beta = 0.0), "loss.hard_beta is 0; expected a number in (0, 1]");
+    assert_eq!(refused(|c| c.gamma = f64::NAN), "loss.gamma is NaN; expected 0 to 10");
 }

@@ -65,12 +65,24 @@ fn what_cannot_be_is_refused_with_a_reason() {
     assert!(refused("network.name=resnet").starts_with("unknown network `resnet`; known: unet, "));
     assert!(refused("cluster.method=som").contains("kmeans"));
     assert!(refused("loss.name=l2").contains("label-smoothing"));
+    assert_eq!(refused("loss.q=1.2"), "loss.q is 1.2; expected 0.01 to 1");
+    assert_eq!(refused("loss.gamma=-1"), "loss.gamma is -1; expected 0 to 10");
+    assert_eq!(refused("loss.log_zero=4"), "loss.log_zero is 4; expected a number in [-100, 0)");
     assert!(refused("views.strong=[\"blur\"]").contains("clahe"));
     assert!(refused("max_memory=lots").contains("8GiB"));
     assert!(refused("train.steps=many").contains("train"));
     assert!(refused("correct.threshold=1.5").contains("a probability in [0, 1)"));
     let unknown = Layers::defaults().unwrap().preset("fast").unwrap_err().to_string();
     assert_eq!(unknown, "unknown preset `fast`; known: quick, standard, paper");
+}
+
+#[test]
+fn every_loss_can_be_named_and_the_defaults_of_both_crates_agree() {
+    for name in tomosieve_nn::losses::names() {
+        let config = Layers::defaults().unwrap().set(&format!("loss.name={name}")).unwrap().build().unwrap();
+        assert_eq!(config.loss.name, name);
+    }
+    assert_eq!(Config::defaults().unwrap().loss, tomosieve_nn::losses::LossConfig::default());
 }
 
 #[test]

@@ -1,0 +1,31 @@
+//! Bootstrapping (Reed et al. 2015, arXiv 1412.6596, Eq. 6 and 7): cross entropy with a target that is
+//! β parts label and 1 − β parts the network's own opinion.
+//!
+//! - soft: `−Σ_k (β·y_k + (1 − β)·p_k) log p_k`, the gradient passing through the target too, which makes
+//!   the second part the entropy of the prediction
+//! - hard: `−Σ_k (β·y_k + (1 − β)·z_k) log p_k` with `z` the most likely class
+
+use burn::tensor::{Int, Tensor};
+
+use super::{Loss, negative_log_likelihood};
+
+/// Cross entropy that believes the label only in part.
+#[derive(Debug, Clone, Copy)]
+pub struct Bootstrapping {
+    /// β: the label's share of the target.
+    pub beta: f64,
+    /// Whether the network's opinion is its most likely class rather than its probabilities.
+    pub hard: bool,
+}
+
+impl Loss for Bootstrapping {
+    fn per_pixel(&self, log_p: Tensor<4>, labels: Tensor<3, Int>) -> Tensor<3> {
+        let own = if self.hard {
+            log_p.clone().max_dim(1).squeeze_dim(1).neg() // [n, h, w]
+        } else {
+            (log_p.clone().exp() * log_p.clone()).sum_dim(1).squeeze_dim(1).neg() // [n, h, w]
+        };
+        let label = negative_log_likelihood(log_p, labels);
+        label.mul_scalar(self.beta) + own.mul_scalar(1.0 - self.beta)
+    }
+}

@@ -1,0 +1,68 @@
+//! Every loss of the roster in both kinds of training step, on a tiny network that must learn.
+
+use tomosieve::batches::Batch;
+use tomosieve::student::{IGNORE, Student};
+use tomosieve_nn::device;
+use tomosieve_nn::losses::{LossConfig, names};
+use tomosieve_nn::networks::{Network, NetworkConfig};
+
+const SIDE: usize = 16;
+const ITEMS: usize = 2;
+const CLASSES: usize = 3;
+
+/// Three bright bands with some texture, and the class of each pixel.
+fn batch() -> Batch {
+    let class = |i: usize| (i % SIDE) * CLASSES / SIDE;
+    let count = ITEMS * SIDE * SIDE;
+    Batch {
+        images: (0..count).map(|i| 0.4 * class(i) as f32 + 0.1 * ((i * 7919) % 101) as f32 / 101.0).collect(),
+        labels: (0..count).map(|i| class(i) as u8).collect(),
+        shape: [ITEMS, 1, SIDE, SIDE],
+    }
+}
+
+fn student(name: &str) -> Student {
+    let device = device::by_name("cpu").unwrap();
+    let network = NetworkConfig { name: "unet".into(), widths: vec![4, 8], groups: 4, dropout: 0.0 };
+    let network = Network::new(&network, 1, CLASSES, 0, &device.clone().autodiff()).unwrap();
+    let loss = LossConfig { name: name.into(), ..LossConfig::default() };
+    Student::new(network, &loss, &device).unwrap()
+}
+
+/// Loss of the first step, and loss and agreement of the last.
+fn trained(name: &str, batch: &Batch, class_weights: Option<&[f32]>) -> (f64, f64, f64) {
+    let mut student = student(name);
+    let mut step = |seed| student.step(batch.clone(), class_weights, 2e-2, seed);
+    let first = step(0);
+    let last = (1..60).map(&mut step).last().unwrap();
+    (first.loss, last.loss, last.agreement)
+}
+
+#[test]
+fn every_loss_learns_in_a_step_of_stage_2() {
+    for name in names() {
+        let (first, last, agreement) = trained(name, &batch(), None);
+        assert!(last < first && agreement > 0.9, "{name}: loss {first} to {last}, agreement {agreement}");
+    }
+}
+
+#[test]
+fn every_loss_learns_in_a_masked_and_weighted_step_of_stage_3() {
+    let mut masked = batch();
+    // The teacher is unsure of every third pixel.
+    masked.labels.iter_mut().step_by(3).for_each(|label| *label = IGNORE);
+    for name in names() {
+        let (first, last, agreement) = trained(name, &masked, Some(&[0.5, 1.0, 2.0]));
+        assert!(last < first && agreement > 0.9, "{name}: loss {first} to {last}, agreement {agreement}");
+    }
+}
+
+#[test]
+fn a_batch_masked_altogether_changes_nothing_whatever_the_loss() {
+    let nothing = Batch { labels: vec![IGNORE; ITEMS * SIDE * SIDE], ..batch() };
+    for name in names() {
+        let (mut one, mut two) = (student(name), student(name));
+        assert_eq!(one.step(nothing.clone(), None, 1e-2, 0).loss, 0.0, "{name}");
+        assert_eq!(one.step(batch(), None, 1e-2, 1), two.step(batch(), None, 1e-2, 1), "{name}");
+    }
+}
