@@ -26,6 +26,7 @@
 pub mod buffer;
 mod conv;
 mod convert;
+mod depthwise;
 mod gemm;
 mod norm;
 mod parallel;
@@ -40,6 +41,7 @@ mod winograd;
 pub use buffer::Buffer;
 pub use conv::{Conv, Kind};
 pub use convert::{to_blocked, to_nchw};
+pub use depthwise::Depthwise;
 pub use norm::{NormAct, NormGradients, NormStats, norm_act, norm_act_backward, norm_act_in_place};
 pub use parallel::together;
 pub use pool::{max_pool2, max_pool2_backward, pooled};

@@ -2,6 +2,7 @@
 //! against, and what to read first.
 
 use crate::conv::{Conv, Kind};
+use crate::depthwise::Depthwise;
 use crate::norm::NormAct;
 use crate::shape::Blocked;
 
@@ -64,6 +65,26 @@ pub fn conv_backward_weight(conv: Conv, x: &[f32], dy: &[f32]) -> Vec<f32> {
     let mut dw = vec![0.0; conv.weights()];
     products(conv, |o, i, k| dw[k] += f64::from(dy[o]) * f64::from(x[i]));
     rounded(dw)
+}
+
+/// A depthwise convolution and its gradients: `y`, and of `dy` those of `x` and of the weights.
+pub fn depthwise(of: Depthwise, x: &[f32], weight: &[f32], bias: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
+    let Blocked { n, c, h, w } = of.input;
+    let mut y: Vec<f64> = (0..n * c * h * w).map(|i| f64::from(bias[i / (h * w) % c])).collect();
+    let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; weight.len()]);
+    for i in 0..x.len() * 9 {
+        let (to, tap) = (i / 9, i % 9);
+        let (plane, row, column) = (to / (h * w), to / w % h, to % w);
+        let from_y = (row + tap / 3 * of.rate).wrapping_sub(of.rate);
+        let from_x = (column + tap % 3 * of.rate).wrapping_sub(of.rate);
+        if from_y < h && from_x < w {
+            let (from, k) = ((plane * h + from_y) * w + from_x, plane % c * 9 + tap);
+            y[to] += f64::from(x[from]) * f64::from(weight[k]);
+            dx[from] += f64::from(dy[to]) * f64::from(weight[k]);
+            dw[k] += f64::from(dy[to]) * f64::from(x[from]);
+        }
+    }
+    [y, dx, dw].map(rounded)
 }
 
 /// The sums of each channel.

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use tomosieve_kernels::{
-    BLOCK, Blocked, Buffer, Conv, Isa, Kind, NormAct, channel_sums, max_pool2, max_pool2_backward, norm_act,
-    norm_act_backward, norm_act_in_place, pooled, reference, to_blocked, to_nchw,
+    BLOCK, Blocked, Buffer, Conv, Depthwise, Isa, Kind, NormAct, channel_sums, max_pool2, max_pool2_backward,
+    norm_act, norm_act_backward, norm_act_in_place, pooled, reference, to_blocked, to_nchw,
 };
 
 /// Values in (−1, 1) by a congruential generator.
@@ -125,6 +125,28 @@ proptest! {
     fn convolutions_agree(kind in 0_usize..3, n in 1_usize..4, c in 1_usize..36, c_out in 1_usize..36, h in 1_usize..20, w in 1_usize..20, seed in 0_u64..1000) {
         let kind = [Kind::Square, Kind::Point, Kind::Spread][kind];
         conv_agrees(Conv { kind, input: Blocked::new(n, c, h, w), c_out }, seed);
+    }
+
+    #[test]
+    fn depthwise_convolutions_agree(n in 1_usize..4, c in 1_usize..20, h in 1_usize..12, w in 1_usize..12, rate in 1_usize..14, seed in 0_u64..1000) {
+        let conv = Depthwise { input: Blocked::new(n, c, h, w), rate };
+        let (x, dy) = (noise(count(conv.input), seed), noise(count(conv.input), seed + 1));
+        let (weight, bias) = (noise(9 * c, seed + 2), noise(c, seed + 3));
+        let [y, dx, dw] = reference::depthwise(conv, &x, &weight, &bias, &dy);
+        let (xb, dyb) = (blocked(conv.input, &x), blocked(conv.input, &dy));
+        for isa in Isa::available() {
+            let mut out = littered(conv.input);
+            conv.forward(isa, &xb, &weight, &bias, &mut out);
+            tidy(conv.input, &out);
+            close(&plain(conv.input, &out), &y, 1e-5);
+            let mut back = littered(conv.input);
+            conv.backward_input(isa, &dyb, &weight, &mut back);
+            tidy(conv.input, &back);
+            close(&plain(conv.input, &back), &dx, 1e-5);
+            let mut grad = vec![f32::NAN; 9 * c];
+            conv.backward_weight(isa, &xb, &dyb, &mut grad);
+            close(&grad, &dw, 1e-5);
+        }
     }
 
     #[test]

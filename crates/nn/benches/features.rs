@@ -50,3 +50,25 @@ fn composed(bencher: Bencher<'_, '_>, level: &[usize; 2]) {
 fn kernels(bencher: Bencher<'_, '_>, level: &[usize; 2]) {
     train(bencher, *level, Features::enter);
 }
+
+/// A depthwise convolution and its gradients, by burn's operation on `[n, c, h, w]` and by the kernel.
+fn train_depthwise(bencher: Bencher<'_, '_>, [c, edge]: [usize; 2], enter: fn(Tensor<4>) -> Features) {
+    let device = device::by_name("cpu").expect("always built").autodiff();
+    let weight = Tensor::random([c, 1, 3, 3], Distribution::Normal(0.0, 0.1), &device).require_grad();
+    let bias = Tensor::random([c], Distribution::Normal(0.0, 0.1), &device).require_grad();
+    let x = Tensor::random([4, c, edge, edge], Distribution::Default, &device).require_grad();
+    let x = enter(x);
+    bencher
+        .counter(ItemsCount::new(4 * c * edge * edge))
+        .bench_local(|| x.clone().conv_depthwise(weight.clone(), bias.clone(), 1).sum().backward());
+}
+
+#[divan::bench(name = "depthwise, composed", args = LEVELS, sample_count = 5)]
+fn composed_depthwise(bencher: Bencher<'_, '_>, level: &[usize; 2]) {
+    train_depthwise(bencher, *level, Features::plain);
+}
+
+#[divan::bench(name = "depthwise, kernels", args = LEVELS, sample_count = 20)]
+fn kernels_depthwise(bencher: Bencher<'_, '_>, level: &[usize; 2]) {
+    train_depthwise(bencher, *level, Features::enter);
+}

@@ -11,6 +11,14 @@ use burn::tensor::{Device, Distribution, Tensor};
 use crate::features::Features;
 use crate::kernel_ops::ConvNormActParams;
 
+mod residual;
+mod squeeze_excite;
+mod units;
+
+pub use residual::Residual;
+pub use squeeze_excite::SqueezeExcite;
+pub use units::{Conv, Norm, NormAct, PreAct};
+
 /// The settings that every block of a network shares.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BlockStyle {
@@ -49,6 +57,12 @@ impl ConvNormAct {
         self.conv.weight.dims()[0]
     }
 
+    /// [`forward`](Self::forward), then dropout.
+    pub fn forward_dropped(&self, x: Features, dropout: &ChannelDropout) -> Features {
+        let mask = dropout.mask(x.dims()[0], self.channels(), &x.device());
+        self.forward_masked(x, mask)
+    }
+
     /// [`forward`](Self::forward), then dropout's factors `[n, c_out]`.
     fn forward_masked(&self, x: Features, mask: Option<Tensor<2>>) -> Features {
         const WHY: &str = "made with a bias and an affine norm";
@@ -85,9 +99,7 @@ impl DoubleConv {
 
     /// `[n, c_in, h, w] → [n, c_out, h, w]`
     pub fn forward(&self, x: Features) -> Features {
-        let x = self.first.forward(x);
-        let mask = self.dropout.mask(x.dims()[0], self.second.channels(), &x.device());
-        self.second.forward_masked(x, mask)
+        self.second.forward_dropped(self.first.forward(x), &self.dropout)
     }
 }
 
@@ -110,6 +122,18 @@ impl Upsample {
         let bias = self.conv.bias.as_ref().expect("made with a bias");
         x.up2(self.conv.weight.val(), bias.val())
     }
+}
+
+/// A 1×1 convolution made with a bias: `[n, c_in, h, w] → [n, c_out, h, w]`.
+pub(crate) fn conv_point(conv: &Conv2d, x: Features) -> Features {
+    let bias = conv.bias.as_ref().expect("made with a bias");
+    x.conv_point(conv.weight.val(), bias.val())
+}
+
+/// A 3×3 convolution of padding 1 made with a bias: `[n, c_in, h, w] → [n, c_out, h, w]`.
+pub(crate) fn conv_square(conv: &Conv2d, x: Features) -> Features {
+    let bias = conv.bias.as_ref().expect("made with a bias");
+    x.conv_square(conv.weight.val(), bias.val())
 }
 
 /// Silences whole channels at random while training and scales the others up; the identity otherwise.
@@ -138,6 +162,6 @@ impl ChannelDropout {
 }
 
 /// Greatest common divisor.
-fn gcd(a: usize, b: usize) -> usize {
+pub(crate) fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a.max(1) } else { gcd(b, a % b) }
 }

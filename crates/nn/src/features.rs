@@ -8,11 +8,18 @@
 
 use burn::tensor::activation::prelu;
 use burn::tensor::module::{conv_transpose2d, conv2d, max_pool2d};
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, MaxPoolOptions};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, MaxPoolOptions, PadMode};
 use burn::tensor::{Device, Tensor};
 use tomosieve_kernels::BLOCK;
 
-use crate::kernel_ops::{self, ConvNormActParams};
+use crate::kernel_ops::{self, ConvNormActParams, NormActParams};
+
+mod channelwise;
+mod dilated;
+mod resize;
+mod steps;
+
+pub use resize::bilinear;
 
 /// An activation `[n, c, h, w]` in the layout of its device.
 #[derive(Debug, Clone)]
@@ -94,6 +101,19 @@ impl Features {
         Self { layout, channels }
     }
 
+    /// `m · prelu(norm(x))`: group norm, `PReLU` and channel dropout.
+    ///
+    /// # Shapes
+    /// `[n, c, h, w] → [n, c, h, w]`
+    #[must_use]
+    pub fn norm_act(self, params: NormActParams) -> Self {
+        let layout = match self.layout {
+            Plain(x) => Plain(composed_norm_act(x, params)),
+            Blocked(x) => Blocked(kernel_ops::norm_act(x, params)),
+        };
+        Self { layout, ..self }
+    }
+
     /// The sum of everything, as `[1]`.
     pub fn sum(self) -> Tensor<1> {
         match self.layout {
@@ -146,25 +166,67 @@ impl Features {
         Self { layout, channels }
     }
 
+    /// 3×3 convolution of padding 1, weight `[c_out, c, 3, 3]`, bias `[c_out]`.
+    ///
+    /// # Shapes
+    /// `[n, c, h, w] → [n, c_out, h, w]`
+    #[must_use]
+    pub fn conv_square(self, weight: Tensor<4>, bias: Tensor<1>) -> Self {
+        let channels = weight.dims()[0];
+        let layout = match self.layout {
+            Plain(x) => Plain(conv2d(x, weight, Some(bias), ConvOptions::new([1, 1], [1, 1], [1, 1], 1))),
+            Blocked(x) => Blocked(kernel_ops::conv_square(x, weight, bias)),
+        };
+        Self { layout, channels }
+    }
+
     /// Channels of `self`, then those of `other`.
     ///
     /// # Shapes
     /// `[n, a, h, w], [n, b, h, w] → [n, a + b, h, w]`
     #[must_use]
     pub fn cat(self, other: Self) -> Self {
-        let channels = self.channels + other.channels;
-        match (self.layout, other.layout) {
-            (Blocked(a), Blocked(b)) if self.channels.is_multiple_of(BLOCK) => {
-                Self { layout: Blocked(Tensor::cat(vec![a, b], 1)), channels }
-            }
-            (a, b) => {
-                let a = Self { layout: a, channels: self.channels };
-                let b = Self { layout: b, channels: other.channels };
-                let blocked = matches!(a.layout, Blocked(_));
-                let joined = Tensor::cat(vec![a.leave(), b.leave()], 1);
-                if blocked { Self::enter(joined) } else { Self::plain(joined) }
-            }
+        Self::join([self, other])
+    }
+
+    /// The channels of all parts in order, in the layout of the first.
+    ///
+    /// # Shapes
+    /// `[n, a, h, w], [n, b, h, w], … → [n, a + b + …, h, w]`
+    ///
+    /// # Panics
+    /// If there are no parts.
+    #[must_use]
+    pub fn join(parts: impl IntoIterator<Item = Self>) -> Self {
+        let parts: Vec<Self> = parts.into_iter().collect();
+        let channels = parts.iter().map(|part| part.channels).sum();
+        let whole_blocks = parts[..parts.len() - 1].iter().all(|part| part.channels.is_multiple_of(BLOCK));
+        let blocked = |part: &Self| match &part.layout {
+            Blocked(x) => Some(x.clone()),
+            Plain(_) => None,
+        };
+        if whole_blocks && let Some(blocks) = parts.iter().map(blocked).collect() {
+            return Self { layout: Blocked(Tensor::cat(blocks, 1)), channels };
         }
+        let enter = if blocked(&parts[0]).is_some() { Self::enter } else { Self::plain };
+        enter(Tensor::cat(parts.into_iter().map(Self::leave).collect(), 1))
+    }
+
+    /// Every pixel times its factor, the same for all channels.
+    ///
+    /// # Shapes
+    /// `[n, c, h, w]`, factors `[n, 1, h, w] → [n, c, h, w]`
+    #[must_use]
+    pub fn weigh(self, factors: Tensor<4>) -> Self {
+        let layout = match self.layout {
+            Plain(x) => Plain(x * factors),
+            Blocked(x) => {
+                let [n, _, rows, columns, _] = x.dims();
+                let factors = factors.pad([(1, 1), (1, 1)], PadMode::Constant(0.0)); // the halo stays zero
+                Blocked(x * factors.reshape([n, 1, rows, columns, 1]))
+            }
+        };
+        Self { layout, channels: self.channels }
     }
 
     /// The sum of two activations of the same shape.
@@ -186,7 +248,13 @@ impl Features {
 
 /// [`Features::conv_norm_act`] of burn's operations.
 fn composed_conv_norm_act(x: Tensor<4>, params: ConvNormActParams) -> Tensor<4> {
-    let z = conv2d(x, params.weight, Some(params.bias), ConvOptions::new([1, 1], [1, 1], [1, 1], 1));
+    let ConvNormActParams { weight, bias, gamma, beta, slope, mask, groups, epsilon } = params;
+    let z = conv2d(x, weight, Some(bias), ConvOptions::new([1, 1], [1, 1], [1, 1], 1));
+    composed_norm_act(z, NormActParams { gamma, beta, slope, mask, groups, epsilon })
+}
+
+/// [`Features::norm_act`] of burn's operations.
+fn composed_norm_act(z: Tensor<4>, params: NormActParams) -> Tensor<4> {
     let [n, c, h, w] = z.dims();
     let grouped = z.reshape([n, params.groups, c / params.groups * h * w]);
     let centred = grouped.clone() - grouped.mean_dim(2);

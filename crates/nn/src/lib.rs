@@ -18,6 +18,7 @@
 pub mod blocks;
 pub mod checkpoint;
 pub mod device;
+pub mod encoder;
 mod error;
 pub mod features;
 pub mod kernel_ops;

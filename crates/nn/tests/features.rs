@@ -18,7 +18,14 @@ fn normal<const D: usize>(shape: [usize; D], mean: f64, device: &Device) -> Tens
 
 impl Weights {
     fn new([slices, a, b, classes]: [usize; 4], n: usize, device: &Device) -> Self {
-        let four = [[a, slices, 3, 3], [b, a, 3, 3], [b, a, 2, 2], [a, 2 * a, 3, 3], [classes, a, 1, 1]];
+        let four = [
+            [a, slices, 3, 3],
+            [b, a, 3, 3],
+            [b, a, 2, 2],
+            [a, 2 * a, 3, 3],
+            [classes, a, 1, 1],
+            [a, a, 3, 3],
+        ];
         let mut one = Vec::new();
         for c in [a, b, a] {
             one.push(normal([c], 0.1, device)); // bias
@@ -28,6 +35,7 @@ impl Weights {
         }
         one.push(normal([a], 0.0, device));
         one.push(normal([classes], 0.0, device));
+        one.push(normal([a], 0.0, device));
         let mask = Tensor::random([n, b], Distribution::Bernoulli(0.7), device).div_scalar(0.7);
         Self { four: four.map(|shape| normal(shape, 0.0, device)).into(), one, mask }
     }
@@ -51,7 +59,8 @@ impl Weights {
         let up = coarse.up2(self.four[2].clone(), self.one[12].clone());
         let up = up.clone().add(up.map(|x| x.mul_scalar(0.5)));
         let joined = fine.cat(up).conv_norm_act(self.layer(3, 8, None));
-        joined.conv_point(self.four[4].clone(), self.one[13].clone()).leave()
+        let squared = joined.conv_square(self.four[5].clone(), self.one[14].clone());
+        squared.conv_point(self.four[4].clone(), self.one[13].clone()).leave()
     }
 }
 

@@ -3,7 +3,11 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Distribution, Gradients, Tensor, TensorData};
+use burn::optim::{AdamConfig, GradientsParams};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
+use tomosieve_nn::losses::{LossConfig, by_config};
+use tomosieve_nn::networks::unet_plus_plus::UNetPlusPlus;
 use tomosieve_nn::networks::{NAMES, Network, NetworkConfig};
 use tomosieve_nn::segmenter::Segmenter;
 use tomosieve_nn::{Error, checkpoint, device, teacher};
@@ -36,6 +40,58 @@ fn any_size_channels_and_classes_fit() {
             assert_eq!(logits.dims(), [2, k, h, w], "{name}");
             assert!(values(logits).iter().all(|v| v.is_finite()), "{name}");
         }
+        // Five levels of the smallest patch: one pixel is left at the bottleneck.
+        let deep = NetworkConfig { widths: vec![4, 6, 8, 9, 16], ..config(name) };
+        let network = Network::new(&deep, 3, 3, 0, &cpu()).unwrap();
+        for (h, w) in [(16, 16), (17, 31)] {
+            let logits = network.forward(patch([1, 3, h, w], &cpu()));
+            assert_eq!(logits.dims(), [1, 3, h, w], "{name}");
+            assert!(values(logits).iter().all(|v| v.is_finite()), "{name}");
+        }
+    }
+}
+
+/// Losses of a few steps on one batch of three phases in four blocks a slice, grey values noisy.
+fn losses_of_training(name: &str, steps: usize) -> Vec<f32> {
+    let device = cpu().autodiff();
+    let small = NetworkConfig { widths: vec![8, 16, 24], dropout: 0.0, ..config(name) };
+    let mut network = Network::new(&small, 3, 3, 0, &device).unwrap();
+    let classes: Vec<i32> = (0..2 * 32 * 32).map(|i| (i / 1024 + i / 512 % 2 + i / 16 % 2) % 3).collect();
+    let grey = patch([2, 3, 32, 32], &device); // noise in [0, 1)
+    let labels = Tensor::<3, Int>::from_data(TensorData::new(classes, [2, 32, 32]), &device);
+    let x = labels.clone().float().unsqueeze_dim::<4>(1) * 0.3 + grey * 0.4;
+    let loss = by_config(&LossConfig { name: "cross-entropy".into(), ..LossConfig::default() }).unwrap();
+    let mut optimizer = AdamConfig::new().init();
+    (0..steps)
+        .map(|_| {
+            let log_p = log_softmax(network.forward(x.clone()), 1);
+            let loss = loss.per_pixel(log_p, labels.clone()).mean();
+            let value = loss.clone().into_scalar();
+            let gradients = GradientsParams::from_grads(loss.backward(), &network);
+            network = optimizer.step(1e-2, network.clone(), gradients);
+            value
+        })
+        .collect()
+}
+
+#[test]
+fn one_batch_is_learnt_by_heart() {
+    for name in NAMES {
+        let losses = losses_of_training(name, 60);
+        let (first, last) = (losses[0], losses[59]);
+        assert!(last < first / 10.0, "{name}: {first} to {last}");
+    }
+}
+
+#[test]
+fn the_seed_decides() {
+    for name in NAMES {
+        let x = patch([1, 3, 16, 20], &cpu());
+        let logits =
+            |seed| values(Network::new(&config(name), 3, 3, seed, &cpu()).unwrap().forward(x.clone()));
+        assert_eq!(logits(1), logits(1), "{name}");
+        assert_ne!(logits(1), logits(2), "{name}");
+        assert_eq!(losses_of_training(name, 3), losses_of_training(name, 3), "{name}");
     }
 }
 
@@ -58,7 +114,9 @@ fn the_gradient_reaches_every_parameter() {
             let gradient = param.val().grad(self.gradients).unwrap_or_else(|| panic!("{path}: no gradient"));
             let values = values(gradient);
             assert!(values.iter().all(|v| v.is_finite()), "{path}: {values:?}");
-            assert!(values.iter().any(|v| *v != 0.0), "{path}: the gradient is zero");
+            // The one slope of a gate with one hidden value may have met nothing negative.
+            let lone_slope = path.ends_with("excite.act.alpha") && values.len() == 1;
+            assert!(lone_slope || values.iter().any(|v| *v != 0.0), "{path}: the gradient is zero");
             self.count += 1;
         }
     }
@@ -124,7 +182,12 @@ fn sizes_are_what_the_configuration_says() {
     let paper = |name: &str| NetworkConfig { name: name.into(), ..NetworkConfig::default() };
     let count = |name: &str| Network::new(&paper(name), 7, 4, 0, &cpu()).unwrap().num_params();
     assert_eq!(count("unet-noskip"), 1_960_484);
-    assert_eq!(count("unet"), 1_960_484 + 9 * (16 * 16 + 32 * 32 + 64 * 64 + 128 * 128));
+    for name in NAMES {
+        let parameters = count(name);
+        assert!((1_800_000..=2_200_000).contains(&parameters), "{name}: {parameters}");
+    }
+    let spelled_out = NetworkConfig { widths: vec![16, 32, 64, 128, 288], ..NetworkConfig::default() };
+    assert_eq!(paper("unet-noskip").resolved(), spelled_out);
     let refused = |config: NetworkConfig| Network::new(&config, 7, 4, 0, &cpu()).unwrap_err().to_string();
     assert!(refused(paper("vgg")).contains("unet-noskip"));
     assert!(refused(NetworkConfig { widths: vec![8], ..paper("unet") }).contains("two to seven levels"));
@@ -134,17 +197,19 @@ fn sizes_are_what_the_configuration_says() {
 #[test]
 fn dropout_acts_in_training_alone_and_follows_the_seed() {
     let training = cpu().autodiff();
-    let network = Network::new(&config("unet-noskip"), 3, 3, 0, &training).unwrap();
-    let x = patch([2, 3, 16, 16], &training);
-    let with_seed = |seed| {
-        let _drawing = device::seeded(&training, seed);
-        values(network.forward(x.clone()).inner())
-    };
-    assert_eq!(with_seed(1), with_seed(1));
-    assert_ne!(with_seed(1), with_seed(2));
-    let frozen = network.valid();
-    let x = patch([2, 3, 16, 16], &cpu());
-    assert_eq!(values(frozen.forward(x.clone())), values(frozen.forward(x)));
+    for name in NAMES {
+        let network = Network::new(&config(name), 3, 3, 0, &training).unwrap();
+        let x = patch([2, 3, 16, 16], &training);
+        let with_seed = |seed| {
+            let _drawing = device::seeded(&training, seed);
+            values(network.forward(x.clone()).inner())
+        };
+        assert_eq!(with_seed(1), with_seed(1), "{name}");
+        assert!((2..6).any(|seed| with_seed(1) != with_seed(seed)), "{name}");
+        let frozen = network.valid();
+        let x = patch([2, 3, 16, 16], &cpu());
+        assert_eq!(values(frozen.forward(x.clone())), values(frozen.forward(x)), "{name}");
+    }
 }
 
 #[test]
@@ -172,18 +237,64 @@ fn the_teacher_is_the_moving_average() {
 
 #[test]
 fn taps_see_every_level_and_may_replace_it() {
+    for name in NAMES {
+        let network = Network::new(&config(name), 1, 2, 0, &cpu()).unwrap();
+        let x = patch([1, 1, 16, 16], &cpu());
+        let mut names = Vec::new();
+        let seen = network.forward_tapped(x.clone(), &mut |name, activation| {
+            names.push(name.to_owned());
+            activation
+        });
+        let expected = values(network.forward(x.clone()));
+        assert_eq!(values(seen), expected, "{name}");
+        assert!(names.contains(&"encoder.0".to_owned()) && names.len() > 2, "{name}: {names:?}");
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len(), "{name}: {names:?}");
+        for tapped in &names {
+            let silenced = network.forward_tapped(x.clone(), &mut |name, activation| {
+                if name == tapped { activation.map(|a| a.zeros_like()) } else { activation }
+            });
+            assert_ne!(values(silenced), expected, "{name}: {tapped}");
+        }
+    }
+}
+
+#[test]
+fn a_u_net_without_its_last_activation_gives_its_bias() {
     let network = Network::new(&config("unet-noskip"), 1, 2, 0, &cpu()).unwrap();
-    let x = Tensor::<4>::random([1, 1, 16, 16], Distribution::Default, &cpu());
-    let mut names = Vec::new();
-    let seen = network.forward_tapped(x.clone(), &mut |name, activation| {
-        names.push(name.to_owned());
-        activation
-    });
-    assert_eq!(names, ["encoder.0", "encoder.1", "encoder.2", "decoder.0", "decoder.1"]);
-    assert_eq!(values(seen), values(network.forward(x.clone())));
-    let silenced = network.forward_tapped(x, &mut |name, activation| {
+    let silenced = network.forward_tapped(patch([1, 1, 16, 16], &cpu()), &mut |name, activation| {
         if name == "decoder.1" { activation.map(|a| a.zeros_like()) } else { activation }
     });
     let logits = values(silenced);
     assert!(logits.chunks(256).all(|plane| plane.iter().all(|v| *v == plane[0])), "only the bias is left");
+}
+
+#[test]
+fn without_skips_the_encoder_speaks_through_the_bottleneck_alone() {
+    for name in NAMES.iter().filter(|name| name.ends_with("-noskip")) {
+        let network = Network::new(&config(name), 1, 2, 0, &cpu()).unwrap();
+        let logits = |voxels: Tensor<4>| {
+            let mut deepest = String::new();
+            network.forward_tapped(voxels.clone(), &mut |name, activation| {
+                if name.starts_with("encoder.") {
+                    deepest = name.to_owned();
+                }
+                activation
+            });
+            values(network.forward_tapped(voxels, &mut |name, activation| {
+                if name == deepest { activation.map(|a| a.ones_like()) } else { activation }
+            }))
+        };
+        let x = patch([1, 1, 16, 16], &cpu());
+        assert_eq!(logits(x.clone()), logits(x * 3.0 + 1.0), "{name}");
+    }
+}
+
+#[test]
+fn deep_supervision_averages_the_heads_of_the_finest_row() {
+    let config = config("unet++");
+    let network = UNetPlusPlus::new(&config, true, 1, 2, &cpu());
+    assert_eq!(network.forward(patch([1, 1, 16, 16], &cpu())).dims(), [1, 2, 16, 16]);
+    let plain = UNetPlusPlus::new(&config, false, 1, 2, &cpu()).num_params();
+    assert_eq!(network.num_params() - plain, 4 * 2 + 2); // one more head
 }

@@ -23,7 +23,7 @@ pub fn save(network: &Network, config: &Config, stage1: &Stage1, made_by: &str, 
     let metadata = BTreeMap::from([
         ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
         ("stage".to_owned(), made_by.to_owned()),
-        ("network".to_owned(), json(serde_json::to_string(&config.network))?),
+        ("network".to_owned(), json(serde_json::to_string(&config.network.resolved()))?),
         ("slices".to_owned(), config.input.slices.to_string()),
         ("classes".to_owned(), stage1.clusters.classes().to_string()),
         ("scale".to_owned(), json(serde_json::to_string(&stage1.scale))?),

@@ -159,7 +159,7 @@ pub fn sweep_depth(sweep: &Sweep, config: &Config, shape: Shape, memory: u64) ->
 
 /// Bytes of a sweep beside its slab: one slice's probabilities, a window's activations, the writers.
 fn sweep_fixed(sweep: &Sweep, config: &Config, shape: Shape) -> u64 {
-    let activations = activations(&config.network.widths, sweep.pixels_at_once(shape)) * 6;
+    let activations = activations(config.network.levels(), sweep.pixels_at_once(shape)) * 6;
     let zarr = if config.output.ome_zarr { 1 + u64::from(config.output.confidence) } else { 0 };
     let writers = zarr * shape.slice_voxels() as u64 * ZARR_DEPTH.min(shape.z as u64) * 5 / 4;
     BASE + sweep.fixed_bytes(shape) as u64 + activations + writers
@@ -175,7 +175,7 @@ fn training_memory(config: &Config, shape: Shape, crop: usize, batch: usize, lim
     // Two units a level on the way down and up, each leaving about nine tensors for the backward pass.
     const KEPT: u64 = 36;
     let pool = shape.voxels().min(pool_voxels(config, limit)) * pool::BYTES_PER_VOXEL;
-    BASE + pool as u64 + activations(&config.network.widths, batch * crop * crop) * KEPT
+    BASE + pool as u64 + activations(config.network.levels(), batch * crop * crop) * KEPT
 }
 
 /// Bytes in words.

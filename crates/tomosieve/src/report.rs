@@ -108,7 +108,7 @@ fn compose(
         "- clustering {}, network {} {:?}, loss {}, {} slices, seed {}, device {}",
         config.cluster.method,
         config.network.name,
-        config.network.widths,
+        config.network.levels(),
         config.loss.name,
         config.input.slices,
         config.seed,

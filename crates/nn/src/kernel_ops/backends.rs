@@ -7,7 +7,9 @@ use tomosieve_kernels::Kind;
 use super::BlockedOps;
 use super::conv::{conv, conv_tracked};
 use super::conv_norm_act::{self, Layer};
+use super::depthwise::{depthwise, depthwise_tracked};
 use super::layout::{self, Tracked};
+use super::norm_act;
 use super::pool::{max_pool2, max_pool2_tracked};
 use super::storage::{Cpu, Values};
 
@@ -24,6 +26,10 @@ impl BlockedOps for Flex {
         conv(&Values::new(x), &Values::new(weight), &Values::new(bias), kind)
     }
 
+    fn blocked_depthwise(x: Cpu, weight: Cpu, bias: Cpu, rate: usize) -> Cpu {
+        depthwise(&Values::new(x), &Values::new(weight), &Values::new(bias), rate)
+    }
+
     fn blocked_conv_norm_act(
         x: Cpu,
         weight: Cpu,
@@ -37,6 +43,19 @@ impl BlockedOps for Flex {
     ) -> Cpu {
         let [weight, bias, gamma, beta, slope] = [weight, bias, gamma, beta, slope].map(Values::new);
         Layer { weight, bias, gamma, beta, slope, mask, groups, epsilon }.infer(&Values::new(x))
+    }
+
+    fn blocked_norm_act(
+        x: Cpu,
+        gamma: Cpu,
+        beta: Cpu,
+        slope: Cpu,
+        mask: Option<Vec<f32>>,
+        groups: usize,
+        epsilon: f32,
+    ) -> Cpu {
+        let [gamma, beta, slope] = [gamma, beta, slope].map(Values::new);
+        norm_act::Layer { gamma, beta, slope, mask, groups, epsilon }.forward(&Values::new(x)).0
     }
 
     fn blocked_max_pool2(x: Cpu) -> Cpu {
@@ -57,6 +76,10 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
         conv_tracked::<C>(x, weight, bias, kind)
     }
 
+    fn blocked_depthwise(x: Tracked<C>, weight: Tracked<C>, bias: Tracked<C>, rate: usize) -> Tracked<C> {
+        depthwise_tracked::<C>(x, weight, bias, rate)
+    }
+
     fn blocked_conv_norm_act(
         x: Tracked<C>,
         weight: Tracked<C>,
@@ -69,6 +92,18 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
         epsilon: f32,
     ) -> Tracked<C> {
         conv_norm_act::tracked::<C>(x, [weight, bias, gamma, beta, slope], mask, groups, epsilon)
+    }
+
+    fn blocked_norm_act(
+        x: Tracked<C>,
+        gamma: Tracked<C>,
+        beta: Tracked<C>,
+        slope: Tracked<C>,
+        mask: Option<Vec<f32>>,
+        groups: usize,
+        epsilon: f32,
+    ) -> Tracked<C> {
+        norm_act::tracked::<C>(x, [gamma, beta, slope], mask, groups, epsilon)
     }
 
     fn blocked_max_pool2(x: Tracked<C>) -> Tracked<C> {

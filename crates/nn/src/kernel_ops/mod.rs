@@ -17,7 +17,9 @@ use tomosieve_kernels::Kind;
 mod backends;
 mod conv;
 mod conv_norm_act;
+mod depthwise;
 mod layout;
+mod norm_act;
 mod pool;
 mod storage;
 
@@ -35,12 +37,30 @@ pub trait BlockedOps: Backend {
         bias: FloatTensor<Self>,
         kind: Kind,
     ) -> FloatTensor<Self>;
+    /// 3×3 convolution of each channel by itself, its taps `rate` pixels apart.
+    fn blocked_depthwise(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        rate: usize,
+    ) -> FloatTensor<Self>;
     /// 3×3 convolution, group norm, `PReLU` and channel dropout, whose factors are `[n, c_out]`.
     #[allow(clippy::too_many_arguments)]
     fn blocked_conv_norm_act(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        mask: Option<Vec<f32>>,
+        groups: usize,
+        epsilon: f32,
+    ) -> FloatTensor<Self>;
+    /// Group norm, `PReLU` and channel dropout, whose factors are `[n, c]`.
+    #[allow(clippy::too_many_arguments)]
+    fn blocked_norm_act(
+        x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         slope: FloatTensor<Self>,
@@ -72,9 +92,25 @@ pub fn conv_point(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<5>
     conv(x, weight, bias, Kind::Point)
 }
 
+/// 3×3 convolution of padding 1 with a weight `[c_out, c, 3, 3]` and a bias `[c_out]`.
+pub fn conv_square(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<5> {
+    conv(x, weight, bias, Kind::Square)
+}
+
 /// Transposed 2×2 convolution of stride 2 with a weight `[c, c_out, 2, 2]` and a bias `[c_out]`.
 pub fn conv_spread(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<5> {
     conv(x, weight, bias, Kind::Spread)
+}
+
+/// 3×3 convolution of each channel by itself, taps and padding `rate` pixels, with a weight `[c, 1, 3, 3]`
+/// and a bias `[c]`.
+pub fn conv_depthwise(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>, rate: usize) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_depthwise(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        rate,
+    ))
 }
 
 fn conv(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>, kind: Kind) -> Tensor<5> {
@@ -116,6 +152,39 @@ pub fn conv_norm_act(x: Tensor<5>, params: ConvNormActParams) -> Tensor<5> {
         x.into_dispatch(),
         params.weight.into_dispatch(),
         params.bias.into_dispatch(),
+        params.gamma.into_dispatch(),
+        params.beta.into_dispatch(),
+        params.slope.into_dispatch(),
+        params.mask.map(|mask| mask.into_data().try_to_vec().expect("factors of f32")),
+        params.groups,
+        params.epsilon as f32,
+    ))
+}
+
+/// The parameters of a [`norm_act`].
+#[derive(Debug, Clone)]
+pub struct NormActParams {
+    /// The norm's scales `[c]`.
+    pub gamma: Tensor<1>,
+    /// The norm's offsets `[c]`.
+    pub beta: Tensor<1>,
+    /// Slopes `[c]` of the negative half.
+    pub slope: Tensor<1>,
+    /// Dropout's factors `[n, c]`; no gradient flows to them.
+    pub mask: Option<Tensor<2>>,
+    /// Groups of the norm, a divisor of `c`.
+    pub groups: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+/// `m · prelu(norm(x))`
+///
+/// # Panics
+/// If the factors of the dropout are not `f32`.
+pub fn norm_act(x: Tensor<5>, params: NormActParams) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_norm_act(
+        x.into_dispatch(),
         params.gamma.into_dispatch(),
         params.beta.into_dispatch(),
         params.slope.into_dispatch(),

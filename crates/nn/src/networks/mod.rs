@@ -8,7 +8,14 @@ use crate::blocks::BlockStyle;
 use crate::segmenter::{Segmenter, Tap};
 use crate::{Error, Result};
 
+pub mod attention_unet;
+pub mod deeplabv3_plus;
+pub mod resunet;
+pub mod resunet_plus_plus;
+pub mod segformer;
 pub mod unet;
+pub mod unet3_plus;
+pub mod unet_plus_plus;
 
 /// What a network is called and how large it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +24,7 @@ pub struct NetworkConfig {
     /// A name of the roster.
     pub name: String,
     /// Channels of each level from the finest to the bottleneck; each level halves height and width.
+    /// Empty stands for the network's own, with which it has about two million parameters.
     pub widths: Vec<usize>,
     /// Most groups of a group norm; a layer of `c` channels uses `gcd(groups, c)`.
     pub groups: usize,
@@ -27,7 +35,7 @@ pub struct NetworkConfig {
 impl Default for NetworkConfig {
     /// The paper's default network at about two million parameters.
     fn default() -> Self {
-        Self { name: "unet-noskip".into(), widths: vec![16, 32, 64, 128, 288], groups: 8, dropout: 0.1 }
+        Self { name: "unet-noskip".into(), widths: Vec::new(), groups: 8, dropout: 0.1 }
     }
 }
 
@@ -41,9 +49,10 @@ impl NetworkConfig {
             return Err(Error::unknown("network", &self.name, NAMES));
         }
         let bad = |setting, got, expected| Err(Error::BadSetting { setting, got, expected });
-        if !(2..=7).contains(&self.widths.len()) || self.widths.iter().any(|w| !(1..=4096).contains(w)) {
-            let expected = "two to seven levels of 1 to 4096 channels";
-            return bad("network.widths", format!("{:?}", self.widths), expected);
+        let widths = self.levels();
+        if !(2..=7).contains(&widths.len()) || widths.iter().any(|w| !(1..=4096).contains(w)) {
+            let expected = "two to seven levels of 1 to 4096 channels, or [] for the network's own";
+            return bad("network.widths", format!("{widths:?}"), expected);
         }
         if self.groups == 0 {
             return bad("network.groups", self.groups.to_string(), "at least 1");
@@ -52,6 +61,17 @@ impl NetworkConfig {
             return bad("network.dropout", self.dropout.to_string(), "a probability in [0, 1)");
         }
         Ok(())
+    }
+
+    /// Channels of each level: the configured ones, or else the network's own.
+    pub fn levels(&self) -> &[usize] {
+        if self.widths.is_empty() { own_widths(&self.name) } else { &self.widths }
+    }
+
+    /// The same configuration with the widths spelled out, so that it means the same network for ever.
+    #[must_use]
+    pub fn resolved(&self) -> Self {
+        Self { widths: self.levels().to_vec(), ..self.clone() }
     }
 
     /// The style its blocks share.
@@ -73,11 +93,20 @@ fn drawn(network: Network) -> Network {
     network
 }
 
-/// Generates the names, the enum, its constructor and its dispatch from one line a network.
+/// Generates the names, the enum, its constructor and its dispatch from one line a network: its name, its
+/// type, its own widths and how it is made.
 macro_rules! roster {
-    ($($name:literal => $variant:ident($type:ty) = $make:expr;)*) => {
+    ($($name:literal => $variant:ident($type:ty), $widths:expr, $make:expr;)*) => {
         /// The names of all networks.
         pub const NAMES: &[&str] = &[$($name),*];
+
+        /// The widths with which a network has about two million parameters.
+        fn own_widths(name: &str) -> &'static [usize] {
+            match name {
+                $($name => &$widths,)*
+                _ => &[],
+            }
+        }
 
         /// Any network of the roster. `Module` is not object-safe, so an enum is the honest registry.
         #[derive(Module, Debug)]
@@ -100,6 +129,7 @@ macro_rules! roster {
                 device: &Device,
             ) -> Result<Self> {
                 config.check()?;
+                let config = &config.resolved();
                 let _drawing = crate::device::seeded(device, seed);
                 match config.name.as_str() {
                     $($name => {
@@ -124,6 +154,28 @@ macro_rules! roster {
 }
 
 roster! {
-    "unet"        => UNet(unet::UNet)       = |c, s, k, d| unet::UNet::new(c, true, s, k, d);
-    "unet-noskip" => UNetNoSkip(unet::UNet) = |c, s, k, d| unet::UNet::new(c, false, s, k, d);
+    "unet" => UNet(unet::UNet), [16, 32, 64, 128, 272],
+        |c, s, k, d| unet::UNet::new(c, true, s, k, d);
+    "unet-noskip" => UNetNoSkip(unet::UNet), [16, 32, 64, 128, 288],
+        |c, s, k, d| unet::UNet::new(c, false, s, k, d);
+    "unet++" => UNetPlusPlus(unet_plus_plus::UNetPlusPlus), [16, 32, 64, 128, 208],
+        |c, s, k, d| unet_plus_plus::UNetPlusPlus::new(c, false, s, k, d);
+    "unet3+" => UNet3Plus(unet3_plus::UNet3Plus), [16, 32, 64, 128, 304],
+        |c, s, k, d| unet3_plus::UNet3Plus::new(c, s, k, d);
+    "attention-unet" => AttentionUNet(attention_unet::AttentionUNet), [16, 32, 64, 128, 240],
+        |c, s, k, d| attention_unet::AttentionUNet::new(c, true, s, k, d);
+    "attention-unet-noskip" => AttentionUNetNoSkip(attention_unet::AttentionUNet), [16, 32, 64, 128, 272],
+        |c, s, k, d| attention_unet::AttentionUNet::new(c, false, s, k, d);
+    "resunet" => ResUNet(resunet::ResUNet), [16, 32, 64, 128, 256],
+        |c, s, k, d| resunet::ResUNet::new(c, true, s, k, d);
+    "resunet-noskip" => ResUNetNoSkip(resunet::ResUNet), [16, 32, 64, 128, 272],
+        |c, s, k, d| resunet::ResUNet::new(c, false, s, k, d);
+    "resunet++" => ResUNetPlusPlus(resunet_plus_plus::ResUNetPlusPlus), [16, 24, 48, 88, 176],
+        |c, s, k, d| resunet_plus_plus::ResUNetPlusPlus::new(c, true, s, k, d);
+    "resunet++-noskip" => ResUNetPlusPlusNoSkip(resunet_plus_plus::ResUNetPlusPlus), [16, 24, 48, 96, 184],
+        |c, s, k, d| resunet_plus_plus::ResUNetPlusPlus::new(c, false, s, k, d);
+    "deeplabv3+" => DeepLabV3Plus(deeplabv3_plus::DeepLabV3Plus), [16, 32, 64, 144, 304],
+        deeplabv3_plus::DeepLabV3Plus::new;
+    "segformer" => SegFormer(segformer::SegFormer), [24, 48, 120, 192],
+        |c, s, k, d| segformer::SegFormer::new(c, s, k, d);
 }

@@ -8,7 +8,8 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::tensor::{Device, Tensor};
 
 use super::NetworkConfig;
-use crate::blocks::{DoubleConv, Upsample};
+use crate::blocks::{DoubleConv, Upsample, conv_point};
+use crate::encoder;
 use crate::features::Features;
 use crate::segmenter::{Segmenter, Tap};
 
@@ -26,8 +27,7 @@ impl UNet {
     /// A U-Net for patches of `slices` channels and `classes` classes.
     pub fn new(config: &NetworkConfig, skips: bool, slices: usize, classes: usize, device: &Device) -> Self {
         let (widths, style) = (&config.widths, config.style());
-        let inputs = std::iter::once(slices).chain(widths.iter().copied());
-        let encoder = inputs.zip(widths).map(|(c, &w)| DoubleConv::new(c, w, style, device)).collect();
+        let encoder = encoder::levels(widths, slices, style, device);
         let levels = || widths.windows(2).rev().map(|pair| (pair[1], pair[0])); // (coarse, fine)
         let up = levels().map(|(coarse, fine)| Upsample::new(coarse, fine, device)).collect();
         let joined = if skips { 2 } else { 1 };
@@ -62,7 +62,6 @@ impl Segmenter for UNet {
             }
             x = tap(&format!("decoder.{level}"), block.forward(x));
         }
-        let bias = self.head.bias.as_ref().expect("made with a bias");
-        x.conv_point(self.head.weight.val(), bias.val()).leave() // [n, k, h, w]
+        conv_point(&self.head, x).leave() // [n, k, h, w]
     }
 }

@@ -1,0 +1,97 @@
+//! Group norm, `PReLU` and channel dropout of an activation: what comes *before* the convolution in a
+//! pre-activation block.
+
+use std::sync::Arc;
+
+use burn::backend::Flex;
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use tomosieve_kernels::{Blocked, Buffer, Isa, NormAct, NormStats, norm_act, norm_act_backward};
+
+use super::layout::Tracked;
+use super::storage::{Cpu, Values, tensor, vector};
+
+/// Everything but the activation that comes in.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) gamma: Values,
+    pub(super) beta: Values,
+    pub(super) slope: Values,
+    pub(super) mask: Option<Vec<f32>>,
+    pub(super) groups: usize,
+    pub(super) epsilon: f32,
+}
+
+impl Layer {
+    fn norm(&self) -> NormAct<'_> {
+        NormAct {
+            gamma: &self.gamma,
+            beta: &self.beta,
+            slope: &self.slope,
+            mask: self.mask.as_deref(),
+            groups: self.groups,
+            epsilon: self.epsilon,
+        }
+    }
+
+    fn shape(&self, x: &Values) -> Blocked {
+        x.blocked(self.gamma.len())
+    }
+
+    /// The output and the norm's statistics.
+    pub(super) fn forward(&self, x: &Values) -> (Cpu, NormStats) {
+        let shape = self.shape(x);
+        let mut y = Buffer::dirty(shape.len());
+        let stats = norm_act(Isa::best(), shape, x, self.norm(), &mut y);
+        (tensor(y, shape.dims()), stats)
+    }
+}
+
+/// The layer, its input and the norm's statistics.
+type State = Arc<(Layer, Values, NormStats)>;
+
+#[derive(Debug)]
+struct Activated;
+
+impl Backward<Flex, 4> for Activated {
+    type State = State;
+
+    fn backward(self, ops: Ops<State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = Values::new(grads.consume::<Flex>(&ops.node));
+        let [of_x, of_gamma, of_beta, of_slope] = ops.parents;
+        let (layer, x, stats) = &*ops.state;
+        let shape = layer.shape(x);
+        let mut dx = Buffer::dirty(shape.len());
+        let norm = norm_act_backward(Isa::best(), shape, x, layer.norm(), stats, &dy, &mut dx);
+        if let Some(node) = of_x {
+            grads.register::<Flex>(node.id, tensor(dx, shape.dims()));
+        }
+        for (parent, values) in [(of_gamma, norm.gamma), (of_beta, norm.beta), (of_slope, norm.slope)] {
+            if let Some(node) = parent {
+                grads.register::<Flex>(node.id, vector(values));
+            }
+        }
+    }
+}
+
+/// The layer with its gradients; `parents` are gamma, beta and slope.
+pub(super) fn tracked<C: CheckpointStrategy>(
+    x: Tracked<C>,
+    parents: [Tracked<C>; 3],
+    mask: Option<Vec<f32>>,
+    groups: usize,
+    epsilon: f32,
+) -> Tracked<C> {
+    let [gamma, beta, slope] = &parents;
+    let nodes = [x.node(), gamma.node(), beta.node(), slope.node()];
+    let values = |t: Tracked<C>| Values::new(t.into_primitive());
+    let x = values(x);
+    let [gamma, beta, slope] = parents.map(values);
+    let layer = Layer { gamma, beta, slope, mask, groups, epsilon };
+    let (y, stats) = layer.forward(&x);
+    match Activated.prepare::<C>(nodes).compute_bound().stateful() {
+        OpsKind::Tracked(op) => op.finish(Arc::new((layer, x, stats)), y),
+        OpsKind::UnTracked(op) => op.finish(y),
+    }
+}
