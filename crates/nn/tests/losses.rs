@@ -60,7 +60,8 @@ fn hand_worked_numbers() {
 /// One patch of the golden file and what PyTorch made of it.
 #[derive(Deserialize)]
 struct Patch {
-    patch: String,
+    #[serde(rename = "patch")]
+    name: String,
     /// `[n, k, h, w]`
     shape: [usize; 4],
     logits: Vec<f32>,
@@ -103,7 +104,7 @@ fn outputs_and_gradients_are_those_of_pytorch_even_at_extreme_logits() {
     for patch in &patches {
         let [n, _, h, w] = patch.shape;
         for case in &patch.cases {
-            let what = format!("{} {:?} on {} logits", case.name, case.settings, patch.patch);
+            let what = format!("{} {:?} on {} logits", case.name, case.settings, patch.name);
             let loss = by_config(&config_of(case)).unwrap();
             let logits = TensorData::new(patch.logits.clone(), patch.shape);
             let x = Tensor::<4>::from_data(logits, &training).require_grad();
