@@ -20,7 +20,7 @@ fn voxels() -> Vec<u16> {
     (0..SHAPE.voxels() as u32).map(|i| (i / 4096 + (i.wrapping_mul(2_654_435_761) >> 26)) as u16).collect()
 }
 
-#[divan::bench(args = ["tiff-folder", "tiff-folder-lzw", "tiff-stack", "npy", "ome-zarr"])]
+#[divan::bench(args = ["tiff-folder", "tiff-folder-lzw", "tiff-stack", "npy", "nrrd", "hdf5", "ome-zarr"])]
 fn slab_u16(bencher: Bencher<'_, '_>, what: &str) {
     let compression = if what.ends_with("lzw") { TiffCompression::Lzw } else { TiffCompression::None };
     let kind = OutputKind::ALL
@@ -28,11 +28,7 @@ fn slab_u16(bencher: Bencher<'_, '_>, what: &str) {
         .find(|kind| what.starts_with(kind.name()))
         .expect("the names are the formats'");
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join(match kind {
-        OutputKind::TiffStack => "volume.tif",
-        OutputKind::Npy => "volume.npy",
-        OutputKind::TiffFolder | OutputKind::OmeZarr => "volume.zarr",
-    });
+    let path = folder.path().join("volume").with_extension(kind.extension().unwrap_or_default());
     let meta = OutputMeta { compression, ..OutputMeta::default() };
     let mut writer = create(kind, &path, SHAPE, VoxelType::U16, &meta).expect("it can be created");
     writer.write(Voxels::U16(&voxels())).expect("it can be written");

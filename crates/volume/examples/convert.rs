@@ -1,17 +1,18 @@
-//! Opens anything and writes any output, slab by slab.
+//! Opens anything and writes any output, slab by slab: what `tomosieve convert` does, bare.
 //!
 //! ```text
-//! convert INPUT OUTPUT tiff-folder|tiff-stack|ome-zarr|npy [labels] [lzw]
+//! convert INPUT OUTPUT KIND [labels] [lzw] [0.4|0.5]
 //! ```
 //!
-//! 8- and 16-bit unsigned voxels keep their type, others become `float32`. With `labels` the
-//! output is marked as labels with a few colours; with `lzw` TIFF voxels are packed.
+//! With `labels` the output is marked as labels with a few colours; with `lzw` TIFF voxels are
+//! packed; a number is the version of OME-Zarr.
 
 use std::error::Error;
 use std::path::Path;
 
 use tomosieve_volume::{
-    LabelTable, OpenOptions, OutputKind, OutputMeta, Slabs, TiffCompression, VoxelType, Voxels, create, open,
+    LabelTable, OmeVersion, OpenOptions, OutputKind, OutputMeta, TiffCompression, copy, create, open,
+    output_type,
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -28,32 +29,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let volume = open(Path::new(input), &OpenOptions::default())?;
     let info = volume.info();
-    let voxel_type = match info.voxel_type {
-        same @ (VoxelType::U8 | VoxelType::U16) => same,
-        _ => VoxelType::F32,
-    };
+    let voxel_type = output_type(info.voxel_type, flag("labels"));
     let meta = OutputMeta {
-        voxel_size: info.voxel_size,
-        unit: info.unit.clone(),
         names: volume.slice_names(),
         compression: if flag("lzw") { TiffCompression::Lzw } else { TiffCompression::None },
         labels: flag("labels").then(table),
+        ome_version: OmeVersion::ALL.into_iter().find(|version| flag(version.name())),
+        ..OutputMeta::like(info)
     };
-    let mut writer = create(kind, Path::new(output), info.shape, voxel_type, &meta)?;
-    for slab in Slabs::new(info.shape, 16, 0) {
-        let region = slab.region(info.shape)?;
-        let mut voxels = vec![0.0; region.voxels()];
-        volume.read(&region, &mut voxels)?;
-        match voxel_type {
-            VoxelType::U8 => {
-                writer.write(Voxels::U8(&voxels.iter().map(|&v| v as u8).collect::<Vec<_>>()))?;
-            }
-            VoxelType::U16 => {
-                writer.write(Voxels::U16(&voxels.iter().map(|&v| v as u16).collect::<Vec<_>>()))?;
-            }
-            _ => writer.write(Voxels::F32(&voxels))?,
-        }
-    }
-    writer.finish()?;
+    let writer = create(kind, Path::new(output), info.shape, voxel_type, &meta)?;
+    copy(volume.as_ref(), writer, voxel_type, 1 << 30, &mut |_| true)?;
     Ok(())
 }

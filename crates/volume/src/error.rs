@@ -151,6 +151,19 @@ pub enum Error {
         /// How to tell it.
         remedy: &'static str,
     },
+    /// A file of several volumes.
+    #[error(
+        "`{}`: which of its volumes is meant is not known: {candidates}; name one as `{}::/{example}`",
+        path.display(), path.display()
+    )]
+    WhichDataset {
+        /// The file.
+        path: PathBuf,
+        /// The path of one of them.
+        example: String,
+        /// The paths of all.
+        candidates: String,
+    },
     /// A region reaches out of the volume.
     #[error("region at {start:?} of size {size:?} does not lie within the volume of {shape}")]
     OutsideVolume {
@@ -202,6 +215,19 @@ pub enum Error {
         /// What it stores.
         expected: String,
     },
+    /// A value the output's type cannot hold.
+    #[error(
+        "`{}`: the value {found} does not fit {expected}; choose a type that holds it, such as float32",
+        path.display()
+    )]
+    Value {
+        /// The input.
+        path: PathBuf,
+        /// The value.
+        found: f32,
+        /// The output's type.
+        expected: VoxelType,
+    },
     /// The slices written are not those announced.
     #[error("`{}`: {found}; expected {expected}", path.display())]
     OutputSlices {
@@ -232,9 +258,11 @@ impl Error {
             Self::Write { .. } | Self::Encode { .. } => ErrorKind::Output,
             Self::Memory { .. } => ErrorKind::Memory,
             Self::OutsideVolume { .. }
+            | Self::WhichDataset { .. }
             | Self::BufferSize { .. }
             | Self::TileOverlap { .. }
             | Self::OutputType { .. }
+            | Self::Value { .. }
             | Self::OutputSlices { .. } => ErrorKind::Usage,
         }
     }

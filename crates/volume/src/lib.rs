@@ -35,6 +35,7 @@
 //! # }
 //! ```
 
+pub mod copy;
 pub mod error;
 pub mod formats;
 pub mod region;
@@ -42,10 +43,12 @@ pub mod slab;
 pub mod tile;
 pub mod volume;
 
+pub use copy::{copy, output_type};
 pub use error::{Error, ErrorKind, Result};
 pub use formats::memory::Memory;
 pub use formats::{
-    FormatInfo, LabelTable, OpenOptions, OutputKind, OutputMeta, TiffCompression, create, open,
+    FormatInfo, LabelTable, OmeVersion, OpenOptions, OutputKind, OutputMeta, TiffCompression, create, exists,
+    open,
 };
 pub use region::{Region, Shape};
 pub use slab::{Slab, Slabs, depth_for, reflect};

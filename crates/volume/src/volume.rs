@@ -100,10 +100,33 @@ pub struct VolumeInfo {
     pub voxel_size: Option<[f64; 3]>,
     /// The unit of [`VolumeInfo::voxel_size`], as the file spells it.
     pub unit: Option<String>,
+    /// Where the centre of the first voxel lies `[z, y, x]`, in [`VolumeInfo::unit`].
+    pub origin: Option<[f64; 3]>,
     /// How axes, shape and type were inferred: one sentence each.
     pub notes: Vec<String>,
     /// The file or folder it was opened from.
     pub source: PathBuf,
+}
+
+impl VolumeInfo {
+    /// A volume of which nothing is known but its shape and type.
+    pub fn new(
+        format: &'static str,
+        source: impl Into<PathBuf>,
+        shape: Shape,
+        voxel_type: VoxelType,
+    ) -> Self {
+        Self {
+            shape,
+            voxel_type,
+            format,
+            voxel_size: None,
+            unit: None,
+            origin: None,
+            notes: Vec::new(),
+            source: source.into(),
+        }
+    }
 }
 
 /// Reads boxes of voxels from a volume that may be larger than memory.
@@ -123,6 +146,11 @@ pub trait VolumeReader: Send + Sync {
     /// Outputs that are a folder of slices can take their file names from here.
     fn slice_names(&self) -> Option<Vec<String>> {
         None
+    }
+
+    /// How many slices are decoded together: slabs of a multiple of it decode nothing twice.
+    fn slices_at_once(&self) -> usize {
+        1
     }
 
     /// Reads the voxels of `at` into a buffer of exactly as many values.

@@ -16,6 +16,10 @@ fn file_name(kind: OutputKind) -> &'static str {
         OutputKind::TiffFolder => "slices",
         OutputKind::TiffStack => "stack.tif",
         OutputKind::OmeZarr => "image.ome.zarr",
+        OutputKind::Hdf5 => "image.h5",
+        OutputKind::Nrrd => "labels.seg.nrrd",
+        OutputKind::Mha => "image.mha",
+        OutputKind::Nifti => "image.nii",
         OutputKind::Npy => "array.npy",
     }
 }
@@ -97,19 +101,30 @@ fn files_of(path: &std::path::Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn voxel_sizes_are_kept() {
     let shape = Shape::new(3, 4, 5);
-    let meta =
-        OutputMeta { voxel_size: Some([1.5, 0.65, 0.65]), unit: Some("µm".into()), ..OutputMeta::default() };
-    for kind in [OutputKind::TiffFolder, OutputKind::TiffStack, OutputKind::OmeZarr] {
+    let meta = OutputMeta {
+        voxel_size: Some([1.5, 0.65, 0.65]),
+        unit: Some("µm".into()),
+        origin: Some([-3.0, 13.0, 0.0]),
+        ..OutputMeta::default()
+    };
+    // `.npy` has no place for them.
+    for kind in OutputKind::ALL.into_iter().filter(|&kind| kind != OutputKind::Npy) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(file_name(kind));
         write(kind, &path, shape, VoxelType::U8, &meta, &values(shape), 3).unwrap();
         let volume = open_plain(&path).unwrap();
-        let size = volume.info().voxel_size.unwrap();
+        let unit = volume.info().unit.clone().unwrap();
+        // MetaImage is in millimetres whatever came.
+        let times = if unit == "mm" { 1000.0 } else { 1.0 };
+        let size = volume.info().voxel_size.unwrap().map(|n| n * times);
         for (found, expected) in size.iter().zip([1.5, 0.65, 0.65]) {
             assert!((found - expected).abs() < 1e-6, "{kind:?}: {size:?}");
         }
-        let unit = volume.info().unit.clone().unwrap();
-        assert!(["micron", "micrometer"].contains(&&*unit), "{kind:?}: {unit}");
+        let origin = volume.info().origin.unwrap().map(|n| n * times);
+        for (found, expected) in origin.iter().zip([-3.0, 13.0, 0.0]) {
+            assert!((found - expected).abs() < 1e-5, "{kind:?}: {origin:?}");
+        }
+        assert!(["micron", "micrometer", "µm", "mm"].contains(&&*unit), "{kind:?}: {unit}");
     }
 }
 
@@ -166,6 +181,60 @@ fn wrong_voxels_are_refused() {
         let nowhere = create(kind, &folder.path().join("no/such/out"), shape, VoxelType::U8, &meta);
         assert_eq!(nowhere.err().unwrap().kind(), ErrorKind::Output);
         assert!(entries(folder.path()).is_empty());
+    }
+}
+
+#[test]
+fn a_nifti_whose_name_ends_in_gz_is_packed() {
+    let shape = Shape::new(5, 40, 30);
+    let all = values(shape);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("labels.nii.gz");
+    for voxel_type in TYPES {
+        write(OutputKind::Nifti, &path, shape, voxel_type, &OutputMeta::default(), &all, 2).unwrap();
+        assert!(std::fs::read(&path).unwrap().starts_with(&[0x1f, 0x8b]));
+        let volume = open_plain(&path).unwrap();
+        assert!(read_all(&*volume) == all, "{voxel_type}");
+    }
+}
+
+#[test]
+fn an_axis_too_long_for_nifti_1_makes_nifti_2() {
+    let shape = Shape::new(2, 1, 40_000);
+    let all = values(shape);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.nii");
+    let meta =
+        OutputMeta { voxel_size: Some([2.0, 1.0, 1.0]), unit: Some("nm".into()), ..OutputMeta::default() };
+    write(OutputKind::Nifti, &path, shape, VoxelType::U8, &meta, &all, 1).unwrap();
+    assert!(std::fs::read(&path).unwrap().starts_with(&540i32.to_le_bytes()));
+    let volume = open_plain(&path).unwrap();
+    assert!(read_all(&*volume) == all);
+    let size = volume.info().voxel_size.unwrap();
+    assert!((size[0] - 2e-3).abs() < 1e-9 && volume.info().unit.as_deref() == Some("µm"), "{size:?}");
+}
+
+#[test]
+fn labels_in_nrrd_are_slicers_segments() {
+    let shape = Shape::new(2, 3, 4);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("labels.seg.nrrd");
+    let labels = LabelTable {
+        colours: vec![[0, 0, 0, 0], [255, 0, 51, 255]],
+        names: vec!["air".into(), "grain".into(), "pore".into()],
+    };
+    let meta = OutputMeta { labels: Some(labels), ..OutputMeta::default() };
+    write(OutputKind::Nrrd, &path, shape, VoxelType::U8, &meta, &values(shape), 2).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let header = String::from_utf8_lossy(&bytes[..bytes.len() - 24]).into_owned();
+    for line in [
+        "Segment0_Name:=grain",
+        "Segment0_LabelValue:=1",
+        "Segment0_Color:=1.000000 0.000000 0.200000",
+        "Segment1_Name:=pore",
+        "Segment1_Extent:=0 3 0 2 0 1",
+    ] {
+        assert!(header.lines().any(|l| l == line), "{line} is not in\n{header}");
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{entries, open_plain, read_all, values, write};
 use serde_json::{Value, json};
-use tomosieve_volume::{Error, LabelTable, OutputKind, OutputMeta, Shape, VoxelType};
+use tomosieve_volume::{Error, LabelTable, OmeVersion, OutputKind, OutputMeta, Shape, VoxelType};
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
@@ -54,6 +54,76 @@ fn labels_say_what_viewers_need() {
 }
 
 #[test]
+fn version_0_5_keeps_chunks_in_shards() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("labels.ome.zarr");
+    let shape = Shape::new(70, 300, 1100);
+    let all = values(shape);
+    for voxel_type in [VoxelType::U8, VoxelType::U16] {
+        let meta =
+            OutputMeta { ome_version: Some(OmeVersion::V05), origin: Some([1.0, 2.0, 3.0]), ..labels() };
+        write(OutputKind::OmeZarr, &path, shape, voxel_type, &meta, &all, 9).unwrap();
+        assert_eq!(entries(&path), ["0", "1", "2", "3", "zarr.json"]);
+        let ome = &json(&path.join("zarr.json"))["attributes"]["ome"];
+        assert_eq!(ome["version"], "0.5");
+        assert!(ome["multiscales"][0].get("version").is_none());
+        assert_eq!(ome["image-label"]["colors"][1]["label-value"], 1);
+        let array = json(&path.join("0/zarr.json"));
+        assert_eq!(array["chunk_grid"]["configuration"]["chunk_shape"], json!([64, 384, 1024]));
+        assert_eq!(array["codecs"][0]["configuration"]["chunk_shape"], json!([64, 128, 128]));
+        // Two layers of two files where chunks would be 54.
+        assert_eq!(entries(&path.join("0/c/0/0")), ["0", "1"]);
+        let volume = open_plain(&path).unwrap();
+        assert!(read_all(&*volume) == all);
+        assert_eq!(volume.info().voxel_size, Some([2.0, 0.5, 0.5]));
+        assert_eq!(volume.info().origin, Some([1.0, 2.0, 3.0]));
+        let level = open_plain(&path.join("1")).unwrap();
+        assert_eq!(level.shape(), Shape::new(70, 150, 550));
+    }
+}
+
+#[test]
+fn labels_within_an_image_are_listed_and_of_its_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let shape = Shape::new(3, 30, 20);
+    for ome_version in OmeVersion::ALL {
+        let image = folder.path().join(format!("image_{}.zarr", ome_version.name()));
+        let meta = OutputMeta { ome_version: Some(ome_version), ..OutputMeta::default() };
+        write(OutputKind::OmeZarr, &image, shape, VoxelType::U16, &meta, &values(shape), 3).unwrap();
+        for name in ["phases", "pores", "phases"] {
+            let path = image.join("labels").join(name);
+            assert_eq!(OutputKind::of(&path), Some(OutputKind::OmeZarr));
+            let meta = OutputMeta { ome_version: None, ..labels() };
+            write(OutputKind::OmeZarr, &path, shape, VoxelType::U8, &meta, &values(shape), 3).unwrap();
+            assert!(read_all(&*open_plain(&path).unwrap()) == values(shape));
+        }
+        let (names, label) = match ome_version {
+            OmeVersion::V04 => {
+                (json(&image.join("labels/.zattrs")), json(&image.join("labels/phases/.zattrs")))
+            }
+            OmeVersion::V05 => (
+                json(&image.join("labels/zarr.json"))["attributes"]["ome"].take(),
+                json(&image.join("labels/phases/zarr.json"))["attributes"]["ome"].take(),
+            ),
+        };
+        assert_eq!(names["labels"], json!(["phases", "pores"]));
+        assert_eq!(label["image-label"]["source"]["image"], "../../");
+        assert!(read_all(&*open_plain(&image).unwrap()) == values(shape));
+        // Even of a kind nobody called labels.
+        let refused = common::write(
+            OutputKind::OmeZarr,
+            &image.join("labels/grey"),
+            shape,
+            VoxelType::F32,
+            &OutputMeta::default(),
+            &values(shape),
+            3,
+        );
+        assert!(matches!(refused, Err(Error::OutputType { format: "labels", .. })));
+    }
+}
+
+#[test]
 fn an_empty_table_leaves_out_empty_lists() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("l.zarr");
@@ -68,7 +138,11 @@ fn an_empty_table_leaves_out_empty_lists() {
 fn pyramids_are_voted_or_averaged() {
     let shape = Shape::new(66, 300, 261);
     let all: Vec<f32> = values(shape).into_iter().map(|v| (v % 7.0).trunc()).collect();
-    for meta in [labels(), OutputMeta::default()] {
+    let versions = OmeVersion::ALL.map(Some).into_iter().chain([None]);
+    let metas = versions.flat_map(|ome_version| {
+        [OutputMeta { ome_version, ..labels() }, OutputMeta { ome_version, ..OutputMeta::default() }]
+    });
+    for meta in metas {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.zarr");
         write(OutputKind::OmeZarr, &path, shape, VoxelType::U8, &meta, &all, 7).unwrap();

@@ -40,8 +40,34 @@ fn options_tell_more_than_the_name() {
         voxel_type: Some(VoxelType::U16),
         big_endian: Some(true),
         offset: 10,
+        scratch: None,
     };
     assert_eq!(read_all(&*open(&path, &options).unwrap()), values(SHAPE));
+}
+
+#[test]
+fn a_sidecar_tells_more_than_the_name_and_less_than_the_options() {
+    let folder = tempfile::tempdir().unwrap();
+    for sidecar in ["scan_9x9x9_uint8.raw.json", "scan_9x9x9_uint8.json"] {
+        let path = folder.path().join("scan_9x9x9_uint8.raw");
+        fs::write(&path, [vec![7; 10], bytes(true)].concat()).unwrap();
+        let json = r#"{"shape": [3, 4, 5], "dtype": "uint16", "byte_order": "big", "offset": 10,
+                       "voxel_size": [2, 1, 1], "unit": "um", "origin": [5, 6, 7]}"#;
+        fs::write(folder.path().join(sidecar), json).unwrap();
+        let volume = open_plain(&path).unwrap();
+        assert_eq!(read_all(&*volume), values(SHAPE));
+        assert_eq!(volume.info().voxel_size, Some([2.0, 1.0, 1.0]));
+        assert_eq!(
+            (volume.info().unit.as_deref(), volume.info().origin),
+            (Some("um"), Some([5.0, 6.0, 7.0]))
+        );
+        let options = OpenOptions { voxel_type: Some(VoxelType::U8), ..OpenOptions::default() };
+        assert!(open(&path, &options).err().unwrap().to_string().contains("60 more than"));
+        fs::write(folder.path().join(sidecar), "{").unwrap();
+        let error = open_plain(&path).err().unwrap().to_string();
+        assert!(error.contains("no valid JSON") && error.contains(sidecar), "{error}");
+        fs::remove_file(folder.path().join(sidecar)).unwrap();
+    }
 }
 
 #[test]

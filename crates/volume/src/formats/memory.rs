@@ -1,7 +1,5 @@
 //! A volume in memory: for tests, examples and small data.
 
-use std::path::PathBuf;
-
 use super::MEMORY;
 use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
@@ -24,15 +22,7 @@ impl Memory {
         if voxels.len() != shape.voxels() {
             return Err(Error::BufferSize { found: voxels.len(), expected: shape.voxels() });
         }
-        let info = VolumeInfo {
-            shape,
-            voxel_type: VoxelType::F32,
-            format: MEMORY,
-            voxel_size: None,
-            unit: None,
-            notes: Vec::new(),
-            source: PathBuf::from("memory"),
-        };
+        let info = VolumeInfo::new(MEMORY, "memory", shape, VoxelType::F32);
         Ok(Self { info, voxels })
     }
 

@@ -2,25 +2,41 @@
 //!
 //! A new format is a file of its own and a line in [`names`], and in [`open`] or [`create`].
 
-use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::region::Shape;
-use crate::volume::{VolumeReader, VolumeWriter, VoxelType};
+use crate::volume::{VolumeReader, VoxelType};
 
+pub use output::{LabelTable, OmeVersion, OutputKind, OutputMeta, TiffCompression, create};
+
+mod binary;
 mod convert;
 mod flat;
+mod flat_write;
+pub mod hdf5;
+mod hdf5_find;
+mod hdf5_write;
+mod header;
 pub mod memory;
+mod mha;
+mod mrc;
+mod nifti;
 pub mod npy;
+mod nrrd;
 mod numbering;
 pub mod ome_zarr;
+mod ome_zarr_attributes;
+mod ome_zarr_labels;
 mod ome_zarr_meta;
 mod ome_zarr_write;
+mod output;
 mod partial;
 mod pyramid;
 pub mod raw;
+mod raw_sidecar;
 mod source;
+mod stored;
 pub mod tiff_folder;
 mod tiff_header;
 mod tiff_meta;
@@ -33,6 +49,11 @@ mod units;
 const TIFF_FOLDER: &str = "tiff-folder";
 const TIFF_STACK: &str = "tiff-stack";
 const OME_ZARR: &str = "ome-zarr";
+const HDF5: &str = "hdf5";
+const NRRD: &str = "nrrd";
+const MHA: &str = "mha";
+const NIFTI: &str = "nifti";
+const MRC: &str = "mrc";
 const NPY: &str = "npy";
 const RAW: &str = "raw";
 const MEMORY: &str = "memory";
@@ -50,7 +71,7 @@ pub struct FormatInfo {
     pub writes: bool,
 }
 
-const FORMATS: [FormatInfo; 5] = {
+const FORMATS: [FormatInfo; 10] = {
     const fn format(name: &'static str, extensions: &'static [&'static str], writes: bool) -> FormatInfo {
         FormatInfo { name, extensions, reads: true, writes }
     }
@@ -58,6 +79,11 @@ const FORMATS: [FormatInfo; 5] = {
         format(TIFF_FOLDER, &[], true),
         format(TIFF_STACK, &["tif", "tiff", "btf", "tf8"], true),
         format(OME_ZARR, &["zarr"], true),
+        format(HDF5, &["h5", "hdf5", "hdf", "nxs", "nx", "he5"], true),
+        format(NRRD, &["nrrd", "nhdr"], true),
+        format(MHA, &["mha", "mhd"], true),
+        format(NIFTI, &["nii", "hdr", "nii.gz"], true),
+        format(MRC, &["mrc", "rec", "map"], false),
         format(NPY, &["npy"], true),
         format(RAW, &["raw", "bin", "vol", "dat"], false),
     ]
@@ -79,18 +105,24 @@ pub struct OpenOptions {
     pub big_endian: Option<bool>,
     /// Bytes before a raw file's first voxel.
     pub offset: u64,
+    /// The folder for unpacked copies of volumes that are packed as one stream; else the system's
+    /// own for temporary files.
+    pub scratch: Option<PathBuf>,
 }
 
 /// Opens a volume; the format is told by the path. Only headers are read.
 ///
 /// A folder is OME-Zarr if it holds Zarr's metadata, a TIFF stack if its only TIFF has several pages, else a
 /// folder of TIFF slices. A file with an
-/// extension unknown here is raw if `options` tell its shape.
+/// extension unknown here is raw if `options` tell its shape. A dataset of an HDF5 file is named as
+/// `scan.h5::/path` or `scan.h5/path`.
 ///
 /// # Errors
 ///
 /// If nothing is there, no format answers to the path, or the format's own `open` fails.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn VolumeReader>> {
+    let (path, dataset) = split_dataset(path);
+    let (path, dataset) = (path.as_path(), dataset.as_deref());
     let meta = std::fs::metadata(path).map_err(|e| Error::read(path, e))?;
     if meta.is_dir() {
         if ome_zarr::is_zarr(path) {
@@ -104,17 +136,45 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<Box<dyn VolumeReader>>
         }
         return Ok(Box::new(tiff_folder::TiffFolder::open(path)?));
     }
-    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-    let format = FORMATS
-        .iter()
-        .find(|format| format.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension)))
-        .map(|format| format.name);
+    let format = by_extension(path).map(|format| format.name);
     match format {
         Some(TIFF_STACK) => Ok(Box::new(tiff_stack::TiffStack::open(path)?)),
+        Some(HDF5) => Ok(Box::new(hdf5::Hdf5::open(path, dataset)?)),
+        Some(NRRD) => Ok(Box::new(nrrd::open(path, options)?)),
+        Some(MHA) => Ok(Box::new(mha::open(path, options)?)),
+        Some(NIFTI) => Ok(Box::new(nifti::open(path, options)?)),
+        Some(MRC) => Ok(Box::new(mrc::open(path, options)?)),
         Some(NPY) => Ok(Box::new(npy::Npy::open(path)?)),
         Some(RAW) => Ok(Box::new(raw::Raw::open(path, options)?)),
         None if options.shape.is_some() => Ok(Box::new(raw::Raw::open(path, options)?)),
         _ => Err(Error::UnknownFormat { path: path.to_path_buf(), known: known_formats() }),
+    }
+}
+
+/// The format a file's extension tells.
+fn by_extension(path: &Path) -> Option<&'static FormatInfo> {
+    let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
+    let ends = |extension: &&str| name.strip_suffix(*extension).is_some_and(|stem| stem.ends_with('.'));
+    FORMATS.iter().find(|format| format.extensions.iter().any(ends))
+}
+
+/// Whether [`open`] finds a file or folder at `path`, which may name a dataset within an HDF5 file.
+pub fn exists(path: &Path) -> bool {
+    split_dataset(path).0.exists()
+}
+
+/// The file of `scan.h5::/path` or `scan.h5/path`, and the dataset named in it.
+fn split_dataset(path: &Path) -> (PathBuf, Option<String>) {
+    let whole = || (path.to_path_buf(), None);
+    let holds = |file: &Path| by_extension(file).is_some_and(|f| f.name == HDF5) && file.is_file();
+    let Some(text) = path.to_str().filter(|_| !path.exists()) else { return whole() };
+    if let Some((file, dataset)) = text.split_once("::") {
+        return (PathBuf::from(file), Some(dataset.to_string()));
+    }
+    let Some(file) = path.ancestors().skip(1).find(|file| holds(file)) else { return whole() };
+    match path.strip_prefix(file) {
+        Ok(dataset) => (file.to_path_buf(), Some(dataset.display().to_string())),
+        Err(_) => whole(),
     }
 }
 
@@ -125,91 +185,4 @@ fn known_formats() -> String {
         extensions => format!("{} (.{})", format.name, extensions.join(", .")),
     };
     FORMATS.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-/// The outputs that can be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum OutputKind {
-    /// A folder of TIFF files, one slice each.
-    TiffFolder,
-    /// One TIFF file with a page a slice; `BigTIFF` where it may exceed 4 GiB.
-    TiffStack,
-    /// OME-NGFF 0.4 on Zarr v2, with a pyramid.
-    OmeZarr,
-    /// Numpy's `.npy`.
-    Npy,
-}
-
-impl OutputKind {
-    /// Every kind.
-    pub const ALL: [Self; 4] = [Self::TiffFolder, Self::TiffStack, Self::OmeZarr, Self::Npy];
-
-    /// The format's name in [`names`].
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::TiffFolder => TIFF_FOLDER,
-            Self::TiffStack => TIFF_STACK,
-            Self::OmeZarr => OME_ZARR,
-            Self::Npy => NPY,
-        }
-    }
-}
-
-/// How TIFF voxels are packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TiffCompression {
-    /// Not at all: fastest, and read by every program.
-    #[default]
-    None,
-    /// LZW: good for labels, and read by nearly every program.
-    Lzw,
-}
-
-/// How label values are shown and called; the place in each list is the label's value.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LabelTable {
-    /// Red, green, blue, opacity of each label.
-    pub colours: Vec<[u8; 4]>,
-    /// The name of each class.
-    pub names: Vec<String>,
-}
-
-/// What is written beside the voxels.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct OutputMeta {
-    /// Edge lengths of a voxel `[z, y, x]`, in [`OutputMeta::unit`]; `.npy` cannot bear them.
-    pub voxel_size: Option<[f64; 3]>,
-    /// The unit of [`OutputMeta::voxel_size`], e.g. `µm` or `micrometer`.
-    pub unit: Option<String>,
-    /// File names without extension for a folder of slices, one a slice; else `slice_00000` on.
-    pub names: Option<Vec<String>>,
-    /// How TIFF voxels are packed.
-    pub compression: TiffCompression,
-    /// That the voxels are labels, and how they are shown: OME-Zarr pyramids then keep the most
-    /// frequent label instead of the mean.
-    pub labels: Option<LabelTable>,
-}
-
-/// Starts an output of voxels of type `uint8`, `uint16` or `float32`.
-///
-/// # Errors
-///
-/// If the shape has no voxels, the type cannot be written, or the output cannot be created.
-pub fn create(
-    kind: OutputKind,
-    path: &Path,
-    shape: Shape,
-    voxel_type: VoxelType,
-    meta: &OutputMeta,
-) -> Result<Box<dyn VolumeWriter>> {
-    Ok(match kind {
-        OutputKind::TiffFolder => {
-            Box::new(tiff_folder::TiffFolderWriter::create(path, shape, voxel_type, meta)?)
-        }
-        OutputKind::TiffStack => {
-            Box::new(tiff_stack::TiffStackWriter::create(path, shape, voxel_type, meta)?)
-        }
-        OutputKind::OmeZarr => ome_zarr_write::create(path, shape, voxel_type, meta)?,
-        OutputKind::Npy => Box::new(npy::NpyWriter::create(path, shape, voxel_type)?),
-    })
 }

@@ -4,18 +4,16 @@
 //! `{'descr': '<u2', 'fortran_order': False, 'shape': (64, 512, 512), }`.
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use super::NPY;
-use super::convert::encode;
 use super::flat::{Flat, Order};
-use super::partial::{Partial, Progress};
+use super::flat_write::FlatWriter;
+use super::partial::Progress;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
-use crate::volume::{VolumeInfo, VolumeReader, VolumeWriter, VoxelType, Voxels};
+use crate::volume::{VolumeInfo, VolumeReader, VoxelType};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Real headers have about a hundred bytes.
@@ -63,15 +61,7 @@ impl Npy {
         }
         let order = if fortran { Order::Fortran } else { Order::C };
         notes.push("the axes are taken as z, y, x.".into());
-        let info = VolumeInfo {
-            shape,
-            voxel_type,
-            format: NPY,
-            voxel_size: None,
-            unit: None,
-            notes,
-            source: path.to_path_buf(),
-        };
+        let info = VolumeInfo { notes, ..VolumeInfo::new(NPY, path, shape, voxel_type) };
         let flat = Flat { source, offset, shape, voxel_type, big_endian, order };
         flat.check_length()?;
         Ok(Self { info, flat })
@@ -163,52 +153,21 @@ impl VolumeReader for Npy {
     }
 }
 
-/// Writes a `.npy` file of three axes in C order.
-#[derive(Debug)]
-pub(super) struct NpyWriter {
-    partial: Partial,
-    progress: Progress,
-    file: File,
-}
-
-impl NpyWriter {
-    pub(super) fn create(path: &Path, shape: Shape, voxel_type: VoxelType) -> Result<Self> {
-        let progress = Progress::new(path, NPY, shape, voxel_type)?;
-        let descr = match voxel_type {
-            VoxelType::U8 => "|u1",
-            VoxelType::U16 => "<u2",
-            _ => "<f4",
-        };
-        let [z, y, x]: [usize; 3] = shape.into();
-        let mut header =
-            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({z}, {y}, {x}), }}");
-        // The voxels start at a multiple of 64, as numpy lays them, for aligned mapping.
-        let unpadded = 10 + header.len() + 1;
-        header += &" ".repeat(unpadded.next_multiple_of(64) - unpadded);
-        header.push('\n');
-        let mut bytes = [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes()].concat();
-        bytes.extend(header.bytes());
-        let partial = Partial::new(path)?;
-        let mut file = partial.create_file()?;
-        file.write_all(&bytes).map_err(|e| Error::write(path, e))?;
-        Ok(Self { partial, progress, file })
-    }
-}
-
-impl VolumeWriter for NpyWriter {
-    fn write(&mut self, voxels: Voxels<'_>) -> Result<()> {
-        let target = self.partial.target();
-        let slices = self.progress.check(target, voxels)?;
-        for index in 0..slices {
-            let slice = super::tiff_write::slice(voxels, index, self.progress.shape);
-            self.file.write_all(&encode(slice)).map_err(|e| Error::write(target, e))?;
-        }
-        self.progress.written += slices;
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>) -> Result<()> {
-        self.progress.check_complete(self.partial.target())?;
-        self.partial.commit()
-    }
+/// Starts a `.npy` file of three axes in C order.
+pub(super) fn create(path: &Path, shape: Shape, voxel_type: VoxelType) -> Result<FlatWriter> {
+    let progress = Progress::new(path, NPY, shape, voxel_type)?;
+    let descr = match voxel_type {
+        VoxelType::U8 => "|u1",
+        VoxelType::U16 => "<u2",
+        _ => "<f4",
+    };
+    let [z, y, x]: [usize; 3] = shape.into();
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({z}, {y}, {x}), }}");
+    // The voxels start at a multiple of 64, as numpy lays them, for aligned mapping.
+    let unpadded = 10 + header.len() + 1;
+    header += &" ".repeat(unpadded.next_multiple_of(64) - unpadded);
+    header.push('\n');
+    let mut bytes = [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes()].concat();
+    bytes.extend(header.bytes());
+    FlatWriter::create(path, progress, &bytes, false)
 }

@@ -42,14 +42,14 @@ impl OmeZarr {
     /// one before them), or its type or codec is not understood.
     pub fn open(folder: &Path) -> Result<Self> {
         let mut notes = Vec::new();
-        let (path, voxel_size, unit) = match ome_zarr_meta::read(folder)? {
-            Node::Array => ("/".to_string(), None, None),
+        let (path, voxel_size, unit, origin) = match ome_zarr_meta::read(folder)? {
+            Node::Array => ("/".to_string(), None, None, None),
             Node::Image(image) => {
                 notes.push(format!(
                     "the full level `{}` of the image is read (OME-Zarr {}).",
                     image.path, image.version
                 ));
-                (format!("/{}", image.path), image.voxel_size, image.unit)
+                (format!("/{}", image.path), image.voxel_size, image.unit, image.origin)
             }
         };
         let store = FilesystemStore::new(folder)
@@ -73,15 +73,8 @@ impl OmeZarr {
             .chunk_shape(&vec![0; array.shape().len()])
             .map_err(|e| Error::damaged(folder, e.to_string()))?;
         let chunk_depth = if array.shape().len() < 3 { 1 } else { chunk[leading].get() as usize };
-        let info = VolumeInfo {
-            shape,
-            voxel_type,
-            format: OME_ZARR,
-            voxel_size,
-            unit,
-            notes,
-            source: folder.to_path_buf(),
-        };
+        let info = VolumeInfo { notes, ..VolumeInfo::new(OME_ZARR, folder, shape, voxel_type) };
+        let info = VolumeInfo { voxel_size, unit, origin, ..info };
         Ok(Self { info, array, leading, chunk_depth })
     }
 
@@ -120,6 +113,10 @@ fn volume_shape(folder: &Path, axes: &[u64]) -> Result<(usize, Shape)> {
 impl VolumeReader for OmeZarr {
     fn info(&self) -> &VolumeInfo {
         &self.info
+    }
+
+    fn slices_at_once(&self) -> usize {
+        self.chunk_depth
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {

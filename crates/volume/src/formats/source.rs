@@ -24,6 +24,11 @@ impl Source {
         Ok(Self { file, path: path.to_path_buf(), len: meta.len() })
     }
 
+    /// A file already open, such as one without a name; messages name `path`.
+    pub(crate) fn of(file: File, path: &Path, len: u64) -> Self {
+        Self { file, path: path.to_path_buf(), len }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -55,10 +60,15 @@ impl Source {
 
     /// A reader with a position of its own.
     ///
-    /// `patch` shows other bytes at the start of the file than are there. A TIFF decoder shown a
-    /// header that names a page's directory reaches the page at once, however long the chain is.
-    pub(crate) fn cursor(&self, patch: Option<Vec<u8>>) -> Cursor<'_> {
-        Cursor { source: self, position: 0, patch: patch.unwrap_or_default() }
+    /// Each patch shows other bytes from an offset on than are there. A TIFF decoder shown a header
+    /// that names a page's directory reaches the page at once, however long the chain is.
+    pub(crate) fn cursor(&self, patches: Vec<(u64, Vec<u8>)>) -> Cursor<'_> {
+        Cursor { source: self, position: 0, patches }
+    }
+
+    /// A reader that starts at `offset`.
+    pub(crate) fn cursor_at(&self, offset: u64) -> Cursor<'_> {
+        Cursor { source: self, position: offset, patches: Vec::new() }
     }
 }
 
@@ -77,16 +87,23 @@ fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
 pub(crate) struct Cursor<'a> {
     source: &'a Source,
     position: u64,
-    patch: Vec<u8>,
+    patches: Vec<(u64, Vec<u8>)>,
 }
 
 impl Read for Cursor<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let patched = self.patch.len() as u64;
-        let n = if self.position < patched {
-            (&self.patch[self.position as usize..]).read(buffer)?
-        } else {
-            read_some(&self.source.file, buffer, self.position)?
+        let mut limit = buffer.len();
+        let mut patched = None;
+        for (start, bytes) in &self.patches {
+            match self.position.checked_sub(*start) {
+                Some(into) if into < bytes.len() as u64 => patched = bytes.get(into as usize..),
+                Some(_) => {}
+                None => limit = limit.min(usize::try_from(start - self.position).unwrap_or(limit)),
+            }
+        }
+        let n = match patched {
+            Some(mut bytes) => bytes.read(buffer)?,
+            None => read_some(&self.source.file, &mut buffer[..limit], self.position)?,
         };
         self.position += n as u64;
         Ok(n)

@@ -57,15 +57,14 @@ impl TiffFolder {
             first.ok_or_else(|| Error::NoSlices { path: folder.to_path_buf(), found: String::new() })?;
         let meta = TiffMeta::read(&Source::open(&folder.join(&names[0]))?)?;
         notes.extend(meta.notes);
-        if first.white_is_zero {
-            notes.push("0 is white in these files; the values are turned over.".into());
-        }
+        notes.extend(first.note());
         let info = VolumeInfo {
             shape: Shape::new(names.len(), first.height, first.width),
             voxel_type: first.voxel_type,
             format: TIFF_FOLDER,
             voxel_size: meta.voxel_size,
             unit: meta.unit,
+            origin: meta.origin,
             notes,
             source: folder.to_path_buf(),
         };
@@ -189,7 +188,7 @@ impl TiffFolderWriter {
     ) -> Result<Self> {
         let progress = Progress::new(path, TIFF_FOLDER, shape, voxel_type)?;
         let names = file_names(path, shape.z, meta.names.as_deref())?;
-        let description = meta.voxel_size.map(|size| imagej_description(1, Some(size), meta.unit.as_deref()));
+        let description = meta.voxel_size.map(|_| imagej_description(1, meta));
         let partial = Partial::new(path)?;
         partial.create_folder()?;
         Ok(Self { partial, progress, names, page: PageMeta::new(meta, description) })

@@ -37,8 +37,37 @@ impl TiffHeader {
         Ok(Self { bytes, big_endian })
     }
 
+    /// Where the value of a tag of a directory lies, if it has the tag and keeps its value inside.
+    pub(super) fn value_at(&self, source: &Source, ifd: Option<u64>, tag: u16) -> Result<Option<u64>> {
+        let wide = self.bytes.len() == 16;
+        let number = |bytes: &[u8]| {
+            let shift = |all: u64, &byte: &u8| all << 8 | u64::from(byte);
+            if self.big_endian { bytes.iter().fold(0, shift) } else { bytes.iter().rev().fold(0, shift) }
+        };
+        let ifd = ifd.unwrap_or_else(|| number(&self.bytes[if wide { 8..16 } else { 4..8 }]));
+        let (count, entry, value) = if wide { (8, 20, 12) } else { (2, 12, 8) };
+        let mut bytes = vec![0; count];
+        source.read_at(ifd, &mut bytes)?;
+        // No directory has more tags than there are numbers for them.
+        let tags = number(&bytes).min(1 << 16);
+        bytes.resize(entry, 0);
+        for at in (0..tags).map(|n| ifd.saturating_add(count as u64).saturating_add(n * entry as u64)) {
+            source.read_at(at, &mut bytes)?;
+            if number(&bytes[..2]) == u64::from(tag) {
+                return Ok(Some(at + value));
+            }
+        }
+        Ok(None)
+    }
+
     /// A decoder that stands on the page whose directory lies at `ifd`, or on the first page.
-    pub(super) fn decoder<'a>(&self, source: &'a Source, ifd: Option<u64>) -> Result<Reader<'a>> {
+    /// Where `palette_at` tells the place of its photometric interpretation, it is shown as grey.
+    pub(super) fn decoder<'a>(
+        &self,
+        source: &'a Source,
+        ifd: Option<u64>,
+        palette_at: Option<u64>,
+    ) -> Result<Reader<'a>> {
         let mut patch = self.bytes.clone();
         if let Some(ifd) = ifd {
             let wide = patch.len() == 16;
@@ -50,7 +79,10 @@ impl TiffHeader {
                 patch[place].reverse();
             }
         }
-        let cursor = BufReader::new(source.cursor(Some(patch)));
+        let mut patches = vec![(0, patch)];
+        let grey = if self.big_endian { vec![0, 1] } else { vec![1, 0] };
+        patches.extend(palette_at.map(|at| (at, grey)));
+        let cursor = BufReader::new(source.cursor(patches));
         Decoder::new(cursor).map_err(|e| from_tiff(source.path(), &e))
     }
 }
@@ -60,7 +92,7 @@ pub(super) type Reader<'a> = Decoder<BufReader<Cursor<'a>>>;
 
 /// Where the directories of all pages lie, in order.
 pub(crate) fn page_offsets(source: &Source, header: &TiffHeader) -> Result<Vec<u64>> {
-    let mut decoder = header.decoder(source, None)?;
+    let mut decoder = header.decoder(source, None, None)?;
     let mut offsets = Vec::new();
     loop {
         let page = offsets.len();

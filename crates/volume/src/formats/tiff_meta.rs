@@ -10,6 +10,7 @@ use tiff::decoder::ifd::Value;
 use tiff::encoder::Rational;
 use tiff::tags::Tag;
 
+use super::OutputMeta;
 use super::source::Source;
 use super::units;
 use crate::error::{Error, Result};
@@ -19,8 +20,11 @@ use crate::error::{Error, Result};
 pub(crate) struct TiffMeta {
     /// `ImageJ`'s number of pages.
     pub(crate) images: Option<usize>,
+    /// OME's number of slices.
+    pub(crate) slices: Option<usize>,
     pub(crate) voxel_size: Option<[f64; 3]>,
     pub(crate) unit: Option<String>,
+    pub(crate) origin: Option<[f64; 3]>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -32,7 +36,7 @@ impl TiffMeta {
     /// If it tells of several channels or times, which are no volume.
     pub(crate) fn read(source: &Source) -> Result<Self> {
         // The pages themselves are checked elsewhere; a description that cannot be read is none.
-        let Ok(mut decoder) = Decoder::new(BufReader::new(source.cursor(None))) else {
+        let Ok(mut decoder) = Decoder::new(BufReader::new(source.cursor(Vec::new()))) else {
             return Ok(Self::default());
         };
         let Ok(text) = decoder.get_tag_ascii_string(Tag::ImageDescription) else {
@@ -74,8 +78,15 @@ impl TiffMeta {
             }
             _ => None,
         };
+        // ImageJ tells in voxels where the origin of the coordinates lies in the image.
+        let at = ["zorigin", "yorigin", "xorigin"].map(|key| field(key)?.parse::<f64>().ok());
+        let origin = voxel_size.filter(|_| at.iter().any(Option::is_some)).map(|size| {
+            std::array::from_fn(|axis| 0.0 - at[axis].filter(|at| at.is_finite()).unwrap_or(0.0) * size[axis])
+        });
         Ok(Self {
             images: field("images").and_then(|v| v.parse().ok()),
+            slices: None,
+            origin,
             unit: unit.filter(|_| voxel_size.is_some()),
             voxel_size,
             notes,
@@ -104,6 +115,8 @@ impl TiffMeta {
         let unit = attribute("PhysicalSizeXUnit").unwrap_or("µm");
         Ok(Self {
             images: None,
+            slices: attribute("SizeZ").and_then(|v| v.parse().ok()),
+            origin: None,
             unit: voxel_size.map(|_| unit.to_string()),
             notes: voxel_size
                 .map(|_| "the voxel size comes from the OME description.".into())
@@ -115,14 +128,22 @@ impl TiffMeta {
 }
 
 /// The description `ImageJ` understands; `images` pages along z.
-pub(crate) fn imagej_description(images: usize, size: Option<[f64; 3]>, unit: Option<&str>) -> String {
+pub(crate) fn imagej_description(images: usize, meta: &OutputMeta) -> String {
     use std::fmt::Write as _;
     let mut text = format!("ImageJ=1.54f\nimages={images}\n");
     if images > 1 {
         let _ = writeln!(text, "slices={images}");
     }
-    if let Some([z, ..]) = size {
-        let _ = writeln!(text, "unit={}\nspacing={z}", escape(units::imagej(unit.unwrap_or("pixel"))));
+    if let Some([z, y, x]) = meta.voxel_size {
+        let unit = units::imagej(meta.unit.as_deref().unwrap_or("pixel"));
+        let _ = writeln!(text, "unit={}\nspacing={z}", escape(unit));
+        for (name, at, size) in meta
+            .origin
+            .into_iter()
+            .flat_map(|[oz, oy, ox]| [("xorigin", ox, x), ("yorigin", oy, y), ("zorigin", oz, z)])
+        {
+            let _ = writeln!(text, "{name}={}", 0.0 - at / size);
+        }
     }
     text + "loop=false\n"
 }

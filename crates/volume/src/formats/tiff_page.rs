@@ -11,7 +11,7 @@ use tiff::decoder::{DecodingResult, Limits};
 use super::flat::Plane;
 use super::source::Source;
 use super::tiff_header::{Reader, TiffHeader, from_tiff};
-use super::tiff_tags::Tags;
+use super::tiff_tags::{PALETTE, PHOTOMETRIC, Tags};
 use crate::error::{Error, Result};
 use crate::volume::VoxelType;
 
@@ -25,8 +25,8 @@ pub(crate) struct Page {
     pub(crate) height: usize,
     pub(crate) width: usize,
     pub(crate) voxel_type: VoxelType,
-    /// Whether 0 is white; the `tiff` crate then turns the values over, as the standard says.
-    pub(crate) white_is_zero: bool,
+    /// What its values mean: see [`Page::note`].
+    photometric: u16,
     /// Whether another page follows.
     pub(crate) more: bool,
     big_endian: bool,
@@ -37,14 +37,15 @@ pub(crate) struct Page {
 enum Layout {
     /// Strips of stored voxels.
     Raw { rows_per_strip: usize, offsets: Vec<u64> },
-    /// Anything that needs decoding; the directory's offset, if it is not the first.
-    Coded { ifd: Option<u64> },
+    /// Anything that needs decoding; the directory's offset, if it is not the first, and where in it
+    /// a page with a palette says so.
+    Coded { ifd: Option<u64>, palette_at: Option<u64> },
 }
 
 impl Page {
     /// Reads the directory at `ifd`, or the first.
     pub(crate) fn open(source: &Source, header: &TiffHeader, ifd: Option<u64>) -> Result<Self> {
-        let mut decoder = header.decoder(source, ifd)?;
+        let mut decoder = header.decoder(source, ifd, None)?;
         let path = source.path();
         let tags = Tags::read(&mut decoder).map_err(|e| from_tiff(path, &e))?;
         let voxel_type = tags.voxel_type(path)?;
@@ -53,10 +54,10 @@ impl Page {
             height: height as usize,
             width: width as usize,
             voxel_type,
-            white_is_zero: tags.photometric == 0,
+            photometric: tags.photometric,
             more: decoder.more_images(),
             big_endian: header.big_endian,
-            layout: Layout::Coded { ifd },
+            layout: Layout::Coded { ifd, palette_at: None },
         };
         if page.height == 0 || page.width == 0 {
             return Err(Error::damaged(path, "a page without voxels"));
@@ -66,9 +67,24 @@ impl Page {
                 Layout::Raw { rows_per_strip: page.height.min(tags.rows_per_strip), offsets: tags.offsets };
         } else {
             page.check_chunks(source, &tags.offsets, &tags.byte_counts)?;
+            if page.photometric == PALETTE {
+                // The decoder refuses palettes, though what it would decode is the same.
+                let palette_at = header.value_at(source, ifd, PHOTOMETRIC)?;
+                page.layout = Layout::Coded { ifd, palette_at };
+            }
         }
         page.check_raw(source)?;
         Ok(page)
+    }
+
+    /// What is worth telling of the way values stand for grey, or for colours.
+    pub(crate) fn note(&self) -> Option<String> {
+        match self.photometric {
+            // The `tiff` crate turns them over, as the standard says.
+            0 => Some("0 is white in the file; the values are turned over.".into()),
+            PALETTE => Some("its colours come from a palette; the values are read, not the colours.".into()),
+            _ => None,
+        }
     }
 
     /// The offset of the first voxel, if the page's voxels lie in the file as they are.
@@ -134,8 +150,8 @@ impl Page {
             Layout::Raw { rows_per_strip, offsets } => {
                 self.read_raw(source, *rows_per_strip, offsets, rows, &cols, into)
             }
-            Layout::Coded { ifd } => {
-                let decoder = header.decoder(source, *ifd)?;
+            Layout::Coded { ifd, palette_at } => {
+                let decoder = header.decoder(source, *ifd, *palette_at)?;
                 self.read_coded(source, decoder, &rows, &cols, into)
             }
         }

@@ -53,11 +53,17 @@ impl TiffStack {
             format: TIFF_STACK,
             voxel_size: meta.voxel_size,
             unit: meta.unit,
+            origin: meta.origin,
             notes: meta.notes,
             source: path.to_path_buf(),
         };
-        if first.white_is_zero {
-            info.notes.push("0 is white in this file; the values are turned over.".into());
+        info.notes.extend(first.note());
+        if let Some(slices) = meta.slices.filter(|&slices| slices != offsets.len()) {
+            return Err(Error::unsupported(
+                path,
+                format!("an OME-TIFF of {slices} slices of which this file holds {} is", offsets.len()),
+                "all of them in one file",
+            ));
         }
         let told = meta.images.unwrap_or(1);
         if offsets.len() == 1 && told > 1 {
@@ -174,7 +180,7 @@ impl TiffStackWriter {
         meta: &OutputMeta,
     ) -> Result<Self> {
         let progress = Progress::new(path, TIFF_STACK, shape, voxel_type)?;
-        let description = imagej_description(shape.z, meta.voxel_size, meta.unit.as_deref());
+        let description = imagej_description(shape.z, meta);
         let page = PageMeta::new(meta, Some(description));
         let partial = Partial::new(path)?;
         let encoder = Encoder::new(partial.create_file()?, big, &page, path)?;

@@ -9,6 +9,11 @@ use super::tiff_header::{GREY, Reader};
 use crate::error::{Error, Result};
 use crate::volume::VoxelType;
 
+/// The number of the tag that tells what values mean.
+pub(super) const PHOTOMETRIC: u16 = 262;
+/// Values that are places in a palette: label images are often written so.
+pub(super) const PALETTE: u16 = 3;
+
 /// The tags that decide how a page is read.
 pub(super) struct Tags {
     bits: u16,
@@ -56,15 +61,17 @@ impl Tags {
 
     /// Whether the voxels lie in the file as they are.
     pub(super) fn is_raw(&self) -> bool {
-        self.compression == 1 && self.predictor == 1 && self.photometric == 1 && !self.tiled
+        self.compression == 1
+            && self.predictor == 1
+            && [1, PALETTE].contains(&self.photometric)
+            && !self.tiled
     }
 
     pub(super) fn voxel_type(&self, path: &Path) -> Result<VoxelType> {
         let refuse = |found: String| Err(Error::unsupported(path, found, GREY));
         match self.photometric {
-            0 | 1 => {}
+            0 | 1 | PALETTE => {}
             2 => return refuse("a colour (RGB) image is".into()),
-            3 => return refuse("a palette image is".into()),
             other => return refuse(format!("a colour image (photometric {other}) is")),
         }
         if self.samples != 1 {
