@@ -2,6 +2,7 @@
 //!
 //! Bin numbers are computed a block at a time into a buffer on the stack, which vectorises; only then are they
 //! scattered into the thread's own table. Tables hold integers, so adding them up gives the same for any number of threads.
+//! A block of whole numbers, as integer volumes hold nothing else, needs no division and no rounding.
 
 use rayon::prelude::*;
 use rayon::slice::Chunks;
@@ -17,8 +18,13 @@ pub(crate) fn shares(values: &[f32]) -> Chunks<'_, f32> {
     values.par_chunks(values.len().div_ceil(rayon::current_num_threads()).clamp(1 << 16, 1 << 30))
 }
 
+/// `1.5 · 2²³`: whole numbers below 2²² added to it stand in the lowest bits of the sum.
+const WHOLE: f32 = 12_582_912.0;
+
 /// Where the bins lie.
 pub(crate) struct Bins {
+    /// Bins stand for single integers.
+    pub(crate) exact: bool,
     /// Lower edge of the first.
     pub(crate) edge: f64,
     /// Upper edge of the last.
@@ -47,17 +53,21 @@ impl Bins {
         let mut tables = vec![0_u32; stride * lanes];
         let mut at = [0_u32; BLOCK];
         let mut clamped = 0_u64;
+        let whole = self.first_whole();
         for block in values.chunks(BLOCK) {
-            let mut outside = 0_u32;
-            for (bin, &v) in at.iter_mut().zip(block) {
-                let x = f64::from(v);
-                let nearest = ((x - edge) * scale).clamp(0.0, last) as i32 as u32;
-                let finite = v.abs() < f32::INFINITY;
-                outside += u32::from(finite && !(edge..=upper).contains(&x));
-                *bin = if finite { nearest } else { bins as u32 };
+            let at = &mut at[..block.len()];
+            if !whole.is_some_and(|first| whole_numbers(block, first, bins as u32, at)) {
+                let mut outside = 0_u32;
+                for (bin, &v) in at.iter_mut().zip(block) {
+                    let x = f64::from(v);
+                    let nearest = ((x - edge) * scale).clamp(0.0, last) as i32 as u32;
+                    let finite = v.abs() < f32::INFINITY;
+                    outside += u32::from(finite && !(edge..=upper).contains(&x));
+                    *bin = if finite { nearest } else { bins as u32 };
+                }
+                clamped += u64::from(outside);
             }
-            clamped += u64::from(outside);
-            let at = &at[..block.len()];
+            let at = &*at;
             if lanes == 4 {
                 for (i, &bin) in at.iter().enumerate() {
                     tables[(i & 3) * stride + bin as usize] += 1;
@@ -77,4 +87,23 @@ impl Bins {
         let non_finite = counts.pop().unwrap_or(0);
         Partial { counts, clamped, non_finite }
     }
+
+    /// The integer of the first bin, if all bins are integers that [`WHOLE`] can find.
+    fn first_whole(&self) -> Option<i32> {
+        let reach = f64::from(1 << 22);
+        (self.exact && self.edge > -reach && self.upper < reach).then_some((self.edge + 0.5) as i32)
+    }
+}
+
+/// The bins of values that are whole numbers within the bins; false if one is not.
+fn whole_numbers(values: &[f32], first: i32, bins: u32, at: &mut [u32]) -> bool {
+    let zero = WHOLE.to_bits().wrapping_add_signed(first);
+    let mut all = true;
+    for (bin, &v) in at.iter_mut().zip(values) {
+        let sum = v + WHOLE; // rounds to a whole number
+        *bin = sum.to_bits().wrapping_sub(zero);
+        all &= sum - WHOLE == v;
+        all &= *bin < bins;
+    }
+    all
 }

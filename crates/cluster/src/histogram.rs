@@ -79,7 +79,8 @@ impl Histogram {
     ///
     /// NaN and infinite values are counted apart and not binned; finite values outside the range go to the end bins.
     pub fn add(&mut self, values: &[f32]) {
-        let bins = Bins { edge: self.edge, upper: self.upper(), width: self.width, len: self.counts.len() };
+        let (upper, len) = (self.upper(), self.counts.len());
+        let bins = Bins { exact: self.exact, edge: self.edge, upper, width: self.width, len };
         let partials: Vec<Partial> = shares(values).map(|share| bins.count(share)).collect();
         for partial in partials {
             for (sum, count) in self.counts.iter_mut().zip(&partial.counts) {

@@ -37,6 +37,34 @@ fn every_16_bit_value_finds_its_bin() {
     assert!(all.iter().enumerate().all(|(bin, &v)| values.value(bin) == f64::from(v)));
 }
 
+proptest! {
+    /// Whole numbers take a shorter way; one value that is none sends its block the long way.
+    #[test]
+    fn whole_numbers_are_counted_as_others_are(
+        first in -5_000_000_i64..5_000_000,
+        bins in 1_i64..300,
+        offsets in prop::collection::vec(-20_i64..320, 1..1500),
+        odd in prop::option::of((any::<prop::sample::Index>(), any::<f32>())),
+    ) {
+        let mut values: Vec<f32> = offsets.iter().map(|offset| (first + offset) as f32).collect();
+        if let Some((at, value)) = odd {
+            let at = at.index(values.len());
+            values[at] = value;
+        }
+        let mut found = Histogram::integer(first, first + bins - 1).unwrap();
+        found.add(&values);
+        let mut expected = vec![0_u64; bins as usize];
+        let finite = values.iter().filter(|v| v.is_finite());
+        for v in finite.clone() {
+            let bin = (f64::from(*v) + 0.5).floor() - first as f64;
+            expected[bin.clamp(0.0, (bins - 1) as f64) as usize] += 1;
+        }
+        prop_assert_eq!(found.counts(), &expected[..]);
+        prop_assert_eq!(found.non_finite(), (values.len() - finite.count()) as u64);
+        prop_assert_eq!(found.total() + found.non_finite(), values.len() as u64);
+    }
+}
+
 #[test]
 fn clamping_moves_the_tails_onto_the_ends() {
     let mut values = Histogram::integer(0, 9).unwrap();

@@ -190,6 +190,28 @@ fn multi_otsu_puts_a_threshold_value_above() {
 }
 
 #[test]
+fn multi_otsu_is_exact_for_32_classes() {
+    // Least scatter within classes is most variance between them, and exact k-means finds it in another way.
+    let mut values = Histogram::integer(0, 255).unwrap();
+    let mut sums = values.to_sums();
+    for (x, sum) in sums[..256].iter_mut().enumerate() {
+        *sum += f64::from((x as u32).wrapping_mul(2_654_435_761) >> 22) + 1.0;
+    }
+    values.set_sums(&sums).unwrap();
+    for k in [8, 16, 32] {
+        let otsu = MultiOtsu::default().fit(&values, k).unwrap();
+        assert_eq!((otsu.classes(), otsu.thresholds.len()), (k, k - 1));
+        let mut classes = vec![Vec::new(); k];
+        for point in points(&values) {
+            classes[otsu.thresholds.partition_point(|&t| point.0 > t)].push(point);
+        }
+        let inertia: f64 = classes.iter().map(|class| brute_force(class, 1)).sum();
+        let least = KMeans::default().fit(&values, k).unwrap().inertia;
+        assert!((inertia - least).abs() <= 1e-9 * least, "K = {k}: {inertia} not {least}");
+    }
+}
+
+#[test]
 fn gmm_recovers_the_mixture_it_was_given() {
     let mut values = Histogram::integer(0, 1999).unwrap();
     let mut sums = values.to_sums();

@@ -1,4 +1,4 @@
-//! The convolutions: 3×3 of padding 1, 1×1, and transposed 2×2 of stride 2.
+//! The convolutions: 3×3 of padding 1, 1×1, 2×2 and transposed 2×2 of stride 2.
 //!
 //! Weights lie as in `PyTorch` and burn: `[c_out, c_in, k, k]`, for the transposed convolution
 //! `[c_in, c_out, 2, 2]`.
@@ -17,6 +17,8 @@ pub enum Kind {
     Point,
     /// Transposed 2×2, stride 2: doubles height and width.
     Spread,
+    /// 2×2, stride 2: halves height and width, which must be even.
+    Collect,
 }
 
 /// A convolution of activations of one shape.
@@ -34,8 +36,12 @@ impl Conv {
     /// The output's shape.
     pub fn output(self) -> Blocked {
         let Blocked { n, h, w, .. } = self.input;
-        let factor = if self.kind == Kind::Spread { 2 } else { 1 };
-        Blocked::new(n, self.c_out, factor * h, factor * w)
+        let [h, w] = match self.kind {
+            Kind::Square | Kind::Point => [h, w],
+            Kind::Spread => [2 * h, 2 * w],
+            Kind::Collect => [h / 2, w / 2],
+        };
+        Blocked::new(n, self.c_out, h, w)
     }
 
     /// Number of weights.
@@ -45,14 +51,15 @@ impl Conv {
 
     /// Multiply-adds of the plain algorithm, for one direction.
     pub fn products(self) -> usize {
-        self.input.n * self.input.h * self.input.w * self.weights()
+        let places = if self.kind == Kind::Collect { self.output() } else { self.input };
+        self.input.n * places.h * places.w * self.weights()
     }
 
     fn taps(self) -> usize {
         match self.kind {
             Kind::Square => 9,
             Kind::Point => 1,
-            Kind::Spread => 4,
+            Kind::Spread | Kind::Collect => 4,
         }
     }
 
@@ -62,6 +69,7 @@ impl Conv {
             Kind::Square => return None,
             Kind::Point => (POINT, Strides { out: self.input.c, input: 1 }),
             Kind::Spread => (SPREAD, Strides { out: 4, input: 4 * self.c_out }),
+            Kind::Collect => (COLLECT, Strides { out: 4 * self.input.c, input: 4 }),
         };
         Some(Job::new(stencil, self.input, self.output(), strides))
     }
@@ -72,6 +80,7 @@ impl Conv {
             Kind::Square => return None,
             Kind::Point => (POINT, Strides { out: 1, input: self.input.c }),
             Kind::Spread => (COLLECT, Strides { out: 4 * self.c_out, input: 4 }),
+            Kind::Collect => (SPREAD, Strides { out: 4, input: 4 * self.input.c }),
         };
         Some(Job::new(stencil, self.output(), self.input, strides))
     }

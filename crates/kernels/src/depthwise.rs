@@ -1,9 +1,10 @@
 //! 3×3 convolution of each channel by itself, with holes (Chen et al. 2018, arXiv 1802.02611), forward and
 //! backward.
 //!
-//! Rows are added up tap by tap while they lie in the cache; taps that meet nothing but padding cost
-//! nothing.
+//! With taps side by side, all nine are added up in registers, the halo being the padding. With holes, rows
+//! are added up tap by tap while they lie in the cache; taps that meet nothing but padding cost nothing.
 
+use crate::norm::{Sums, twice};
 use crate::parallel::{Shared, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, Simd};
@@ -42,7 +43,7 @@ impl Depthwise {
         self.convolve(isa, x, weight, Some(bias), y);
     }
 
-    /// The input's gradient from the output's, with its halo.
+    /// The input's gradient from the output's, with its halo; the halo of `dy` must be zero.
     ///
     /// # Panics
     /// If a length is not that of its shape.
@@ -61,7 +62,13 @@ impl Depthwise {
         assert_eq!(dw.len(), 9 * shape.c, "nine weights for each channel");
         let mut found: Vec<Taps<f64>> = vec![[[0.0; BLOCK]; 9]; shape.n * shape.blocks()];
         let sums = Shared::new(&mut found);
-        each(shape.n * shape.blocks(), |plane| isa.run(Reduce { of: self, plane, x, dy, sums }));
+        each(shape.n * shape.blocks(), |plane| {
+            if self.rate == 1 {
+                isa.run(ReduceNear { shape, plane, x, dy, sums });
+            } else {
+                isa.run(Reduce { of: self, plane, x, dy, sums });
+            }
+        });
         for (i, dw) in dw.iter_mut().enumerate() {
             let (c, tap) = (i / 9, i % 9);
             let of = |n: usize| found[n * shape.blocks() + c / BLOCK][tap][c % BLOCK];
@@ -99,7 +106,7 @@ struct Convolve<'a> {
 
 impl Kernel for Convolve<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
+    fn run<S: Simd>(self, s: S) {
         let (shape, rate) = (self.of.input, self.of.rate);
         let (start, first) = (self.plane * shape.plane(), self.plane % shape.blocks() * BLOCK);
         let x = &self.x[start..][..shape.plane()];
@@ -112,6 +119,11 @@ impl Kernel for Convolve<'_> {
             let tap = if self.bias.is_some() { tap } else { 8 - tap }; // the gradient looks the other way
             std::array::from_fn(|lane| self.weight.get((first + lane) * 9 + tap).copied().unwrap_or(0.0))
         });
+        if rate == 1 {
+            // SAFETY: both slices are planes of the shape.
+            unsafe { convolve_near(s, shape, x.as_ptr(), &taps, &bias, y.as_mut_ptr()) };
+            return;
+        }
         for row in 0..shape.h {
             for pixel in y[self.of.pixels(row, 0, shape.w)].chunks_exact_mut(BLOCK) {
                 pixel.copy_from_slice(&bias);
@@ -129,6 +141,79 @@ impl Kernel for Convolve<'_> {
                     }
                 }
             }
+        }
+    }
+}
+
+/// A plane with taps side by side.
+///
+/// # Safety
+/// `x` and `y` must be planes of `shape`.
+#[inline(always)]
+unsafe fn convolve_near<S: Simd>(
+    s: S,
+    shape: Blocked,
+    x: *const f32,
+    taps: &Taps<f32>,
+    bias: &[f32; BLOCK],
+    y: *mut f32,
+) {
+    let weights = taps.map(|tap| s.lanes(&twice(&tap)));
+    let bias = s.lanes(&twice(bias));
+    for row in 0..shape.h {
+        let from = x.add(row * shape.row());
+        let to = y.add((row + 1) * shape.row() + BLOCK);
+        for pixel in (0..shape.w).step_by(2) {
+            let two = pixel + 1 < shape.w;
+            let next = if two { BLOCK } else { 0 };
+            let mut sum = bias;
+            for (tap, &weight) in weights.iter().enumerate() {
+                let at = from.add(tap / 3 * shape.row() + (pixel + tap % 3) * BLOCK);
+                sum = s.fma(s.load2(at, at.add(next)), weight, sum);
+            }
+            if two {
+                s.store(to.add(pixel * BLOCK), sum);
+            } else {
+                s.store_low(to.add(pixel * BLOCK), sum);
+            }
+        }
+    }
+}
+
+/// The weights' gradient of a plane, taps side by side.
+struct ReduceNear<'a> {
+    shape: Blocked,
+    plane: usize,
+    x: &'a [f32],
+    dy: &'a [f32],
+    sums: Shared<Taps<f64>>,
+}
+
+impl Kernel for ReduceNear<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let shape = self.shape;
+        let mut sums = Sums::<S, 9>::new(s);
+        let nothing = [0.0; BLOCK];
+        // SAFETY: the plane lies within the arrays, which were checked against the shape; each task has a
+        // slot of its own.
+        unsafe {
+            let start = self.plane * shape.plane();
+            let (x, dy) = (self.x.as_ptr().add(start), self.dy.as_ptr().add(start));
+            for row in 0..shape.h {
+                sums.make_room(s, shape.w.div_ceil(2));
+                for pixel in (0..shape.w).step_by(2) {
+                    let two = pixel + 1 < shape.w;
+                    let next = if two { BLOCK } else { 0 };
+                    let g = dy.add((row + 1) * shape.row() + (pixel + 1) * BLOCK);
+                    let g = s.load2(g, if two { g.add(BLOCK) } else { nothing.as_ptr() });
+                    for (tap, sum) in sums.lanes.iter_mut().enumerate() {
+                        let at = x.add((row + tap / 3) * shape.row() + (pixel + tap % 3) * BLOCK);
+                        *sum = s.fma(s.load2(at, at.add(next)), g, *sum);
+                    }
+                }
+            }
+            *self.sums.at(self.plane) = sums.finish(s);
         }
     }
 }

@@ -24,6 +24,7 @@
 //! ```
 
 pub mod buffer;
+mod channelwise;
 mod conv;
 mod convert;
 mod depthwise;
@@ -32,19 +33,24 @@ mod norm;
 mod parallel;
 mod pool;
 pub mod reference;
+mod resample;
 pub mod shape;
 mod simd;
 mod stencil;
 mod sums;
+mod update;
 mod winograd;
 
 pub use buffer::Buffer;
+pub use channelwise::{prelu, prelu_backward, weigh, weigh_backward};
 pub use conv::{Conv, Kind};
 pub use convert::{to_blocked, to_nchw};
 pub use depthwise::Depthwise;
 pub use norm::{NormAct, NormGradients, NormStats, norm_act, norm_act_backward, norm_act_in_place};
 pub use parallel::together;
 pub use pool::{max_pool2, max_pool2_backward, pooled};
+pub use resample::Resample;
 pub use shape::{BLOCK, Blocked};
 pub use simd::Isa;
 pub use sums::channel_sums;
+pub use update::{Adam, blend};

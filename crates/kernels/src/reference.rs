@@ -4,7 +4,9 @@
 use crate::conv::{Conv, Kind};
 use crate::depthwise::Depthwise;
 use crate::norm::NormAct;
+use crate::resample::Resample;
 use crate::shape::Blocked;
+use crate::update::Adam;
 
 /// Calls `visit(output, input, weight)` with the indices of every product of a convolution.
 fn products(conv: Conv, mut visit: impl FnMut(usize, usize, usize)) {
@@ -13,7 +15,7 @@ fn products(conv: Conv, mut visit: impl FnMut(usize, usize, usize)) {
     let size = match conv.kind {
         Kind::Square => 3,
         Kind::Point => 1,
-        Kind::Spread => 2,
+        Kind::Spread | Kind::Collect => 2,
     };
     let count = [n, conv.c_out, c, h, w, size, size];
     for flat in 0..count.iter().product() {
@@ -26,6 +28,9 @@ fn products(conv: Conv, mut visit: impl FnMut(usize, usize, usize)) {
         let input = ((image * c + i) * h + y) * w + x;
         let (to_y, to_x, weight) = match conv.kind {
             Kind::Spread => (2 * y + ky, 2 * x + kx, ((i * conv.c_out + o) * 2 + ky) * 2 + kx),
+            // Each input has one tap.
+            Kind::Collect if [y % 2, x % 2] != [ky, kx] => continue,
+            Kind::Collect => (y / 2, x / 2, ((o * c + i) * 2 + ky) * 2 + kx),
             // Output (to_y, to_x) reads input (to_y + ky − pad, to_x + kx − pad).
             _ => (
                 (y + size / 2).wrapping_sub(ky),
@@ -178,4 +183,68 @@ pub fn max_pool2_backward(shape: Blocked, x: &[f32], dy: &[f32]) -> Vec<f32> {
         dx[i] = dy;
     }
     dx
+}
+
+/// Where the input of each output of a change of resolution lies, in order of the outputs.
+fn sources(how: Resample, shape: Blocked) -> Vec<usize> {
+    let out = how.output(shape);
+    let source = |i: usize| {
+        let (x, y, plane) = (i % out.w, i / out.w % out.h, i / out.w / out.h);
+        let [y, x] = [y, x].map(|at| if how == Resample::Half { 2 * at } else { at / 2 });
+        (plane * shape.h + y) * shape.w + x
+    };
+    (0..out.n * out.c * out.h * out.w).map(source).collect()
+}
+
+/// A change of resolution.
+pub fn resample(how: Resample, shape: Blocked, x: &[f32]) -> Vec<f32> {
+    sources(how, shape).into_iter().map(|i| x[i]).collect()
+}
+
+/// Its gradient.
+pub fn resample_backward(how: Resample, shape: Blocked, dy: &[f32]) -> Vec<f32> {
+    let mut dx = vec![0.0; shape.n * shape.c * shape.h * shape.w];
+    sources(how, shape).into_iter().zip(dy).for_each(|(i, &dy)| dx[i] += f64::from(dy));
+    rounded(dx)
+}
+
+/// `PReLU` and its gradients by `x` and by the slopes.
+pub fn prelu(shape: Blocked, x: &[f32], slope: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
+    let channel = |i: usize| i / (shape.h * shape.w) % shape.c;
+    let factor = |i: usize| if x[i] < 0.0 { slope[channel(i)] } else { 1.0 };
+    let mut by_slope = vec![0.0; shape.c];
+    (0..x.len()).for_each(|i| by_slope[channel(i)] += f64::from(x[i].min(0.0)) * f64::from(dy[i]));
+    let times = |values: &[f32]| (0..x.len()).map(|i| factor(i) * values[i]).collect();
+    [times(x), times(dy), rounded(by_slope)]
+}
+
+/// Each pixel times its factor `[n, h, w]`, and the gradients by `x` and by the factors.
+pub fn weigh(shape: Blocked, x: &[f32], factors: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
+    let pixels = shape.h * shape.w;
+    let pixel = |i: usize| i / (pixels * shape.c) * pixels + i % pixels;
+    let mut by_factor = vec![0.0; factors.len()];
+    (0..x.len()).for_each(|i| by_factor[pixel(i)] += f64::from(x[i]) * f64::from(dy[i]));
+    let times = |values: &[f32]| (0..x.len()).map(|i| factors[pixel(i)] * values[i]).collect();
+    [times(x), times(dy), rounded(by_factor)]
+}
+
+/// A step of Adam: the new values, first and second moments.
+pub fn adam(step: Adam, old: &[f32], gradient: &[f32], first: &[f32], second: &[f32]) -> [Vec<f32>; 3] {
+    let [b1, b2] = step.betas;
+    let mix = |beta: f64, old: f32, new: f64| beta * f64::from(old) + (1.0 - beta) * new;
+    let gradient = || gradient.iter().map(|&g| f64::from(g));
+    let m: Vec<f64> = first.iter().zip(gradient()).map(|(&m, g)| mix(b1, m, g)).collect();
+    let v: Vec<f64> = second.iter().zip(gradient()).map(|(&v, g)| mix(b2, v, g * g)).collect();
+    let moved = |((&old, m), v): ((&f32, &f64), &f64)| {
+        let (m, v) = (m / (1.0 - b1.powi(step.time)), v / (1.0 - b2.powi(step.time)));
+        f64::from(old) - step.rate * m / (v.sqrt() + step.epsilon)
+    };
+    let new = old.iter().zip(&m).zip(&v).map(moved).collect();
+    [rounded(new), rounded(m), rounded(v)]
+}
+
+/// `α · average + (1 − α) · value`
+pub fn blend(alpha: f64, value: &[f32], average: &[f32]) -> Vec<f32> {
+    let mix = |(&a, &v): (&f32, &f32)| alpha * f64::from(a) + (1.0 - alpha) * f64::from(v);
+    rounded(average.iter().zip(value).map(mix).collect())
 }

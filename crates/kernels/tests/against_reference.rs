@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use tomosieve_kernels::{
-    BLOCK, Blocked, Buffer, Conv, Depthwise, Isa, Kind, NormAct, channel_sums, max_pool2, max_pool2_backward,
-    norm_act, norm_act_backward, norm_act_in_place, pooled, reference, to_blocked, to_nchw,
+    Adam, BLOCK, Blocked, Buffer, Conv, Depthwise, Isa, Kind, NormAct, Resample, blend, channel_sums,
+    max_pool2, max_pool2_backward, norm_act, norm_act_backward, norm_act_in_place, pooled, prelu,
+    prelu_backward, reference, to_blocked, to_nchw, weigh, weigh_backward,
 };
 
 /// Values in (−1, 1) by a congruential generator.
@@ -122,8 +123,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn convolutions_agree(kind in 0_usize..3, n in 1_usize..4, c in 1_usize..36, c_out in 1_usize..36, h in 1_usize..20, w in 1_usize..20, seed in 0_u64..1000) {
-        let kind = [Kind::Square, Kind::Point, Kind::Spread][kind];
+    fn convolutions_agree(kind in 0_usize..4, n in 1_usize..4, c in 1_usize..36, c_out in 1_usize..36, h in 1_usize..20, w in 1_usize..20, seed in 0_u64..1000) {
+        let kind = [Kind::Square, Kind::Point, Kind::Spread, Kind::Collect][kind];
+        let (h, w) = if kind == Kind::Collect { (2 * h, 2 * w) } else { (h, w) };
         conv_agrees(Conv { kind, input: Blocked::new(n, c, h, w), c_out }, seed);
     }
 
@@ -146,6 +148,66 @@ proptest! {
             let mut grad = vec![f32::NAN; 9 * c];
             conv.backward_weight(isa, &xb, &dyb, &mut grad);
             close(&grad, &dw, 1e-5);
+        }
+    }
+
+    #[test]
+    fn resampling_agrees(n in 1_usize..4, c in 1_usize..20, h in 1_usize..20, w in 1_usize..20, half: bool, seed in 0_u64..1000) {
+        let how = if half { Resample::Half } else { Resample::Double };
+        let (shape, out) = (Blocked::new(n, c, h, w), how.output(Blocked::new(n, c, h, w)));
+        let (x, dy) = (noise(count(shape), seed), noise(count(out), seed + 1));
+        let (mut y, mut dx) = (littered(out), littered(shape));
+        how.forward(shape, &blocked(shape, &x), &mut y);
+        tidy(out, &y);
+        prop_assert_eq!(plain(out, &y), reference::resample(how, shape, &x));
+        how.backward(shape, &blocked(out, &dy), &mut dx);
+        tidy(shape, &dx);
+        close(&plain(shape, &dx), &reference::resample_backward(how, shape, &dy), 1e-6);
+    }
+
+    #[test]
+    fn what_is_done_by_channel_or_pixel_agrees(n in 1_usize..4, c in 1_usize..20, h in 1_usize..20, w in 1_usize..20, seed in 0_u64..1000) {
+        let shape = Blocked::new(n, c, h, w);
+        let [x, dy] = [0, 1].map(|i| noise(count(shape), seed + i));
+        let (slope, factors) = (noise(c, seed + 2), noise(n * h * w, seed + 3));
+        let [active, active_dx, by_slope] = reference::prelu(shape, &x, &slope, &dy);
+        let [weighed, weighed_dx, by_factor] = reference::weigh(shape, &x, &factors, &dy);
+        let (xb, dyb) = (blocked(shape, &x), blocked(shape, &dy));
+        for isa in Isa::available() {
+            let mut y = littered(shape);
+            prelu(isa, shape, &xb, &slope, &mut y);
+            tidy(shape, &y);
+            close(&plain(shape, &y), &active, 1e-6);
+            let found = prelu_backward(isa, shape, &xb, &slope, &dyb, &mut y);
+            tidy(shape, &y);
+            close(&plain(shape, &y), &active_dx, 1e-6);
+            close(&found, &by_slope, 1e-5);
+            let mut y = littered(shape);
+            weigh(isa, shape, &xb, &factors, &mut y);
+            tidy(shape, &y);
+            close(&plain(shape, &y), &weighed, 1e-6);
+            weigh(isa, shape, &dyb, &factors, &mut y);
+            close(&plain(shape, &y), &weighed_dx, 1e-6);
+            let mut found = vec![f32::NAN; n * h * w];
+            weigh_backward(isa, shape, &xb, &dyb, &mut found);
+            close(&found, &by_factor, 1e-5);
+        }
+    }
+
+    #[test]
+    fn adam_and_the_moving_average_agree(len in 1_usize..3000, time in 1_i32..2000, rate in 1e-5_f64..1.0, alpha in 0.0_f64..1.0, seed in 0_u64..1000) {
+        let [old, gradient, first] = [0, 1, 2].map(|i| noise(len, seed + i));
+        let second: Vec<f32> = noise(len, seed + 3).iter().map(|v| v.abs()).collect();
+        let step = Adam { rate, betas: [0.9, 0.999], epsilon: 1e-8, time };
+        let expected = reference::adam(step, &old, &gradient, &first, &second);
+        let average = reference::blend(alpha, &gradient, &old);
+        for isa in Isa::available() {
+            let (mut m, mut v, mut new) = (first.clone(), second.clone(), vec![f32::NAN; len]);
+            step.step(isa, &old, &gradient, [&mut m, &mut v], &mut new);
+            [&new, &m, &v].into_iter().zip(&expected).for_each(|(got, expected)| close(got, expected, 1e-5));
+            let mut blended = old.clone();
+            blend(isa, alpha, &gradient, &mut blended);
+            close(&blended, &average, 1e-6);
         }
     }
 

@@ -81,7 +81,7 @@ impl NormStats {
 
 /// Eight values twice over, for two pixels.
 #[inline(always)]
-fn twice(values: &[f32]) -> [f32; LANES] {
+pub(crate) fn twice(values: &[f32]) -> [f32; LANES] {
     std::array::from_fn(|lane| values[lane % BLOCK])
 }
 
@@ -99,21 +99,21 @@ fn mask_lanes(shape: Blocked, mask: Option<&[f32]>, plane: usize) -> [f32; LANES
 }
 
 /// Sums in lanes of `f32`, now and then added to `f64`.
-struct Sums<S: Simd, const N: usize> {
-    lanes: [S::V; N],
+pub(crate) struct Sums<S: Simd, const N: usize> {
+    pub(crate) lanes: [S::V; N],
     total: [[f64; BLOCK]; N],
     left: usize,
 }
 
 impl<S: Simd, const N: usize> Sums<S, N> {
     #[inline(always)]
-    fn new(s: S) -> Self {
+    pub(crate) fn new(s: S) -> Self {
         Self { lanes: [s.zero(); N], total: [[0.0; BLOCK]; N], left: RUN }
     }
 
     /// To be called before `count` lane groups are added.
     #[inline(always)]
-    fn make_room(&mut self, s: S, count: usize) {
+    pub(crate) fn make_room(&mut self, s: S, count: usize) {
         if self.left < count {
             self.flush(s);
         }
@@ -133,7 +133,7 @@ impl<S: Simd, const N: usize> Sums<S, N> {
     }
 
     #[inline(always)]
-    fn finish(mut self, s: S) -> [[f64; BLOCK]; N] {
+    pub(crate) fn finish(mut self, s: S) -> [[f64; BLOCK]; N] {
         self.flush(s);
         self.total
     }

@@ -57,6 +57,8 @@ impl Simd for Avx512 {
     op!(add(a, b) = _mm512_add_ps(a, b));
     op!(sub(a, b) = _mm512_sub_ps(a, b));
     op!(mul(a, b) = _mm512_mul_ps(a, b));
+    op!(div(a, b) = _mm512_div_ps(a, b));
+    op!(sqrt(a) = _mm512_sqrt_ps(a));
     op!(fma(a, b, c) = _mm512_fmadd_ps(a, b, c));
     op!(fnma(a, b, c) = _mm512_fnmadd_ps(a, b, c));
     op!(min(a, b) = _mm512_min_ps(a, b));
@@ -102,6 +104,8 @@ impl Simd for Avx2 {
     op!(add(a, b) = halves!(_mm256_add_ps(a, b)));
     op!(sub(a, b) = halves!(_mm256_sub_ps(a, b)));
     op!(mul(a, b) = halves!(_mm256_mul_ps(a, b)));
+    op!(div(a, b) = halves!(_mm256_div_ps(a, b)));
+    op!(sqrt(a) = halves!(_mm256_sqrt_ps(a)));
     op!(fma(a, b, c) = halves!(_mm256_fmadd_ps(a, b, c)));
     op!(fnma(a, b, c) = halves!(_mm256_fnmadd_ps(a, b, c)));
     op!(min(a, b) = halves!(_mm256_min_ps(a, b)));

@@ -1,0 +1,135 @@
+//! What happens to weights between two steps: Adam (Kingma & Ba 2015, arXiv 1412.6980) and the moving
+//! average of a teacher (Tarvainen & Valpola 2017, arXiv 1703.01780), each in one pass over its arrays.
+
+use crate::parallel::{Shared, each};
+use crate::simd::{Isa, Kernel, LANES, Simd};
+
+/// Values that a task takes.
+const PART: usize = 1 << 14;
+
+/// A step of Adam.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Adam {
+    /// The learning rate.
+    pub rate: f64,
+    /// β₁ and β₂.
+    pub betas: [f64; 2],
+    /// ε, added to the root of the corrected second moment.
+    pub epsilon: f64,
+    /// Steps taken, this one included.
+    pub time: i32,
+}
+
+impl Adam {
+    /// `m ← β₁ m + (1 − β₁) g`, `v ← β₂ v + (1 − β₂) g²` and
+    /// `new = old − rate · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)`.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn step(self, isa: Isa, old: &[f32], gradient: &[f32], moments: [&mut [f32]; 2], new: &mut [f32]) {
+        let [first, second] = moments;
+        let len = old.len();
+        let lengths = [gradient.len(), first.len(), second.len(), new.len()];
+        assert!(lengths.iter().all(|&other| other == len), "lengths {lengths:?}, expected {len}");
+        let (first, second, new) = (Shared::new(first), Shared::new(second), Shared::new(new));
+        each(len.div_ceil(PART), |task| {
+            let (start, count) = (task * PART, PART.min(len - task * PART));
+            isa.run(AdamPart {
+                of: self,
+                old: &old[start..],
+                gradient: &gradient[start..],
+                start,
+                count,
+                first,
+                second,
+                new,
+            });
+        });
+    }
+}
+
+/// A part of the values.
+struct AdamPart<'a> {
+    of: Adam,
+    old: &'a [f32],
+    gradient: &'a [f32],
+    start: usize,
+    count: usize,
+    first: Shared,
+    second: Shared,
+    new: Shared,
+}
+
+impl Kernel for AdamPart<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { of, start, count, .. } = self;
+        let [b1, b2] = of.betas;
+        let root = (1.0 - b2.powi(of.time)).sqrt();
+        // Both corrections as one factor, and ε as large beside the uncorrected root.
+        let rate = (of.rate * root / (1.0 - b1.powi(of.time))) as f32;
+        let epsilon = (of.epsilon * root) as f32;
+        let [r1, r2] = [1.0 - b1, 1.0 - b2].map(|rest| rest as f32);
+        let [b1, b2] = [b1, b2].map(|beta| beta as f32);
+        // SAFETY: the lengths were compared, and each task has a part of its own.
+        let (first, second, new) = unsafe {
+            (self.first.part(start, count), self.second.part(start, count), self.new.part(start, count))
+        };
+        let (old, gradient) = (&self.old[..count], &self.gradient[..count]);
+        let whole = count / LANES * LANES;
+        let [rate_v, epsilon_v] = [rate, epsilon].map(|x| s.splat(x));
+        let [b1_v, b2_v, r1_v, r2_v] = [b1, b2, r1, r2].map(|x| s.splat(x));
+        for at in (0..whole).step_by(LANES) {
+            // SAFETY: 16 values lie before `whole`.
+            unsafe {
+                let g = s.load(gradient.as_ptr().add(at));
+                let m = s.fma(b1_v, s.load(first.as_ptr().add(at)), s.mul(r1_v, g));
+                let v = s.fma(b2_v, s.load(second.as_ptr().add(at)), s.mul(r2_v, s.mul(g, g)));
+                s.store(first.as_mut_ptr().add(at), m);
+                s.store(second.as_mut_ptr().add(at), v);
+                let by = s.div(s.mul(rate_v, m), s.add(s.sqrt(v), epsilon_v));
+                s.store(new.as_mut_ptr().add(at), s.sub(s.load(old.as_ptr().add(at)), by));
+            }
+        }
+        for at in whole..count {
+            let g = gradient[at];
+            first[at] = b1 * first[at] + r1 * g;
+            second[at] = b2 * second[at] + r2 * (g * g);
+            new[at] = old[at] - rate * first[at] / (second[at].sqrt() + epsilon);
+        }
+    }
+}
+
+/// `average ← α · average + (1 − α) · value`
+///
+/// # Panics
+/// If the lengths differ.
+pub fn blend(isa: Isa, alpha: f64, value: &[f32], average: &mut [f32]) {
+    let len = average.len();
+    assert_eq!(value.len(), len, "values of a moving average");
+    let average = Shared::new(average);
+    each(len.div_ceil(PART), |task| {
+        let (start, count) = (task * PART, PART.min(len - task * PART));
+        isa.run(BlendPart { alpha, value: &value[start..start + count], start, average });
+    });
+}
+
+/// A part of the values.
+struct BlendPart<'a> {
+    alpha: f64,
+    value: &'a [f32],
+    start: usize,
+    average: Shared,
+}
+
+impl Kernel for BlendPart<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        // SAFETY: the lengths were compared, and each task has a part of its own.
+        let average = unsafe { self.average.part(self.start, self.value.len()) };
+        let (alpha, rest) = (self.alpha as f32, (1.0 - self.alpha) as f32);
+        for (average, value) in average.iter_mut().zip(self.value) {
+            *average = alpha * *average + rest * value;
+        }
+    }
+}
