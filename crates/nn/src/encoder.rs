@@ -1,4 +1,4 @@
-//! The contracting path that the U-Net family shares: a level, a pooling to half the size, the next level.
+//! The contracting path that the U-Net family shares: level after level, each at half the size of the one before.
 
 use burn::tensor::Device;
 
@@ -12,18 +12,31 @@ pub fn levels(widths: &[usize], slices: usize, style: BlockStyle, device: &Devic
     inputs.zip(widths).map(|(c, &w)| DoubleConv::new(c, w, style, device)).collect()
 }
 
-/// The activation of every level, finest first; each passes `tap` as `encoder.{level}`.
+/// [`walk`] down the [`levels`], with a pooling before each but the first.
 ///
 /// # Shapes
 /// `[n, slices, h, w] → [n, widths[level], h / 2^level, w / 2^level]`
-pub fn encode(levels: &[DoubleConv], mut x: Features, tap: Tap<'_>) -> Vec<Features> {
-    let mut scales = Vec::with_capacity(levels.len());
+pub fn encode(levels: &[DoubleConv], x: Features, skips: bool, tap: Tap<'_>) -> (Vec<Features>, Features) {
+    walk(levels, x, skips, tap, |level, block, x| block.forward(if level == 0 { x } else { x.max_pool2() }))
+}
+
+/// Walks down a contracting path: each level makes its activation of that of the level before, by `step`, and
+/// passes it through `tap` as `encoder.{level}`.
+///
+/// Returns the finer activations, finest first, and the coarsest. Without `skips` the finer ones are not kept.
+pub fn walk<L>(
+    levels: &[L],
+    mut x: Features,
+    skips: bool,
+    tap: Tap<'_>,
+    step: impl Fn(usize, &L, Features) -> Features,
+) -> (Vec<Features>, Features) {
+    let mut passed = Vec::with_capacity(levels.len());
     for (level, block) in levels.iter().enumerate() {
-        if level > 0 {
-            x = x.max_pool2();
+        if skips && level > 0 {
+            passed.push(x.clone());
         }
-        x = tap(&format!("encoder.{level}"), block.forward(x));
-        scales.push(x.clone());
+        x = tap(&format!("encoder.{level}"), step(level, block, x));
     }
-    scales
+    (passed, x)
 }

@@ -9,14 +9,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A name that is in no roster.
-    #[error("unknown {kind} `{got}`; known: {known}")]
+    #[error("unknown {kind} `{got}`; known: {}", known.join(", "))]
     UnknownName {
-        /// What was looked up: network, loss or device.
+        /// What was looked up: network, loss, device or layer.
         kind: &'static str,
         /// The name that was asked for.
         got: String,
-        /// The names there are, separated by commas.
-        known: String,
+        /// The names there are.
+        known: Vec<String>,
     },
     /// A device this build was compiled without.
     #[error("this build has no {feature} (built with: {built}); rebuild with `--features {feature}`")]
@@ -49,6 +49,7 @@ pub enum Error {
 impl Error {
     /// The error for a `name` missing from a roster of `names`.
     pub(crate) fn unknown(kind: &'static str, got: &str, names: &[&str]) -> Self {
-        Self::UnknownName { kind, got: got.to_owned(), known: names.join(", ") }
+        let known = names.iter().map(|name| (*name).to_owned()).collect();
+        Self::UnknownName { kind, got: got.to_owned(), known }
     }
 }

@@ -8,7 +8,7 @@
 
 use burn::tensor::activation::prelu;
 use burn::tensor::module::{conv_transpose2d, conv2d, max_pool2d};
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, MaxPoolOptions, PadMode};
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor};
 use tomosieve_kernels::BLOCK;
 
@@ -152,6 +152,20 @@ impl Features {
         Self { layout, channels }
     }
 
+    /// 2×2 convolution of stride 2, weight `[c_out, c, 2, 2]`, bias `[c_out]`; height and width even.
+    ///
+    /// # Shapes
+    /// `[n, c, 2h, 2w] → [n, c_out, h, w]`
+    #[must_use]
+    pub fn down2(self, weight: Tensor<4>, bias: Tensor<1>) -> Self {
+        let channels = weight.dims()[0];
+        let layout = match self.layout {
+            Plain(x) => Plain(conv2d(x, weight, Some(bias), ConvOptions::new([2, 2], [0, 0], [1, 1], 1))),
+            Blocked(x) => Blocked(kernel_ops::conv_collect(x, weight, bias)),
+        };
+        Self { layout, channels }
+    }
+
     /// 1×1 convolution, weight `[c_out, c, 1, 1]`, bias `[c_out]`.
     ///
     /// # Shapes
@@ -220,11 +234,7 @@ impl Features {
     pub fn weigh(self, factors: Tensor<4>) -> Self {
         let layout = match self.layout {
             Plain(x) => Plain(x * factors),
-            Blocked(x) => {
-                let [n, _, rows, columns, _] = x.dims();
-                let factors = factors.pad([(1, 1), (1, 1)], PadMode::Constant(0.0)); // the halo stays zero
-                Blocked(x * factors.reshape([n, 1, rows, columns, 1]))
-            }
+            Blocked(x) => Blocked(kernel_ops::weigh(x, factors)),
         };
         Self { layout, channels: self.channels }
     }

@@ -15,12 +15,14 @@
 //! # Ok::<(), tomosieve_nn::Error>(())
 //! ```
 
+pub mod adam;
 pub mod blocks;
 pub mod checkpoint;
 pub mod device;
 pub mod encoder;
 mod error;
 pub mod features;
+pub mod gradcam;
 pub mod kernel_ops;
 pub mod losses;
 pub mod networks;

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
+use crate::kernel_ops;
+
 /// The student's parameters in visiting order, type-erased.
 #[derive(Default)]
 struct Collect(VecDeque<Box<dyn std::any::Any>>);
@@ -27,7 +29,13 @@ impl ModuleMapper for Blend {
         let student = self.student.0.pop_front().and_then(|value| value.downcast::<Tensor<D>>().ok());
         // Teacher and student are one type and one config, so both visits meet the same parameters.
         let student = *student.expect("teacher and student have the same parameters");
-        param.map(|teacher| teacher.mul_scalar(self.alpha) + student.mul_scalar(1.0 - self.alpha))
+        param.map(|teacher| {
+            if kernel_ops::available(&teacher.device()) {
+                kernel_ops::blend(teacher, student, self.alpha)
+            } else {
+                teacher.mul_scalar(self.alpha) + student.mul_scalar(1.0 - self.alpha)
+            }
+        })
     }
 }
 

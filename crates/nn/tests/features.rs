@@ -129,3 +129,29 @@ fn inference_agrees_with_training() {
     };
     assert_eq!(values(inner.forward(Features::enter(x.inner()))), tracked);
 }
+
+/// What networks need beside convolutions with a norm, at odd sizes: every second pixel, every pixel four
+/// times, a `PReLU` alone, weights a pixel, and a 2×2 convolution of stride 2.
+#[test]
+fn steps_slopes_and_weights_agree() {
+    for ([n, c, c_out, h, w], seed) in [([2, 5, 11, 9, 7], 5), ([1, 16, 3, 4, 12], 6)] {
+        let device = device::by_name("cpu").unwrap().autodiff();
+        device.seed(seed);
+        let x = normal([n, c, h, w], 0.0, &device);
+        let (slope, factors) = (normal([c], 0.25, &device), normal([n, 1, 2 * h, 2 * w], 0.5, &device));
+        let (weight, bias) = (normal([c_out, c, 2, 2], 0.0, &device), normal([c_out], 0.1, &device));
+        let wish = normal([n, c_out, h.div_ceil(2), w.div_ceil(2)], 0.0, &device);
+        let run = |enter: fn(Tensor<4>) -> Features| {
+            let large = enter(x.clone()).prelu(slope.clone()).nearest2().weigh(factors.clone());
+            let y = large.down2(weight.clone(), bias.clone()).every_second().leave();
+            let grads = (y.clone() * wish.clone()).sum().backward();
+            let mut found = vec![values(y.inner()), values(x.grad(&grads).unwrap())];
+            found.extend([&slope, &bias].map(|t| values(t.grad(&grads).unwrap())));
+            found.extend([&factors, &weight].map(|t| values(t.grad(&grads).unwrap())));
+            found
+        };
+        for (fast, composed) in run(Features::enter).iter().zip(&run(Features::plain)) {
+            close(fast, composed, &format!("seed {seed}"));
+        }
+    }
+}

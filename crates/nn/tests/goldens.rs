@@ -3,11 +3,9 @@
 //! The goldens are written by `tests/peers/nn/make_golden.py`; `check.py` beside it runs these tests on
 //! fresh ones, whose file the environment names.
 
-use std::collections::BTreeMap;
-
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use safetensors::SafeTensors;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Tensor};
+use golden::{Fill, Golden};
 use tomosieve_nn::blocks::BlockStyle;
 use tomosieve_nn::device;
 use tomosieve_nn::features::Features;
@@ -18,62 +16,10 @@ use tomosieve_nn::networks::unet_plus_plus::NestedNode;
 use tomosieve_nn::networks::unet3_plus::FullScale;
 use tomosieve_nn::segmenter::Segmenter;
 
+#[path = "golden/file.rs"]
+mod golden;
+
 const STYLE: BlockStyle = BlockStyle { groups: 4, dropout: 0.0 };
-
-/// One case of the golden file: its tensors by name.
-struct Golden(BTreeMap<String, TensorData>);
-
-impl Golden {
-    fn new(case: &str) -> Self {
-        let path = std::env::var("TOMOSIEVE_NETWORKS_GOLDEN").unwrap_or_else(|_| {
-            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/networks.safetensors").into()
-        });
-        let bytes = std::fs::read(path).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let tensors = file.tensors().into_iter().filter_map(|(name, view)| {
-            let name = name.strip_prefix(case)?.strip_prefix('/')?.to_owned();
-            let values: Vec<f32> =
-                view.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-            Some((name, TensorData::new(values, view.shape().to_vec())))
-        });
-        Self(tensors.collect())
-    }
-
-    fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
-        Tensor::from_data(self.0[name].clone(), device)
-    }
-
-    fn holds<const D: usize>(&self, name: &str, found: Tensor<D>) {
-        let expected = &self.0[name];
-        assert_eq!(found.dims().as_slice(), expected.shape().as_slice(), "{name}");
-        let expected: Vec<f32> = expected.clone().try_into_vec().unwrap();
-        let found: Vec<f32> = found.into_data().try_into_vec().unwrap();
-        let scale = expected.iter().fold(1.0_f32, |most, v| most.max(v.abs()));
-        for (a, b) in found.iter().zip(&expected) {
-            assert!((a - b).abs() <= 1e-4 * scale, "{name}: {a} instead of {b}, scale {scale}");
-        }
-    }
-}
-
-/// Puts the golden parameters into a module.
-struct Fill<'a>(&'a Golden, Vec<String>);
-
-impl ModuleMapper for Fill<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.1.push(name.to_owned());
-    }
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.1.pop();
-    }
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = format!("param/{}", self.1.join("."));
-        param.map(|old| {
-            let new = self.0.tensor::<D>(&name, &old.device());
-            assert_eq!(new.dims(), old.dims(), "{name}");
-            new.require_grad()
-        })
-    }
-}
 
 /// Holds the gradients of a module's parameters against the golden ones.
 struct Compare<'a>(&'a Golden, &'a Gradients, Vec<String>, usize);
@@ -99,7 +45,7 @@ fn agrees<M: Module, const I: usize, const O: usize>(
     forward: impl Fn(&M, Vec<Tensor<I>>) -> Tensor<O>,
 ) {
     let device = device::by_name("cpu").unwrap().autodiff();
-    let golden = Golden::new(case);
+    let golden = Golden::new("networks.safetensors", "TOMOSIEVE_NETWORKS_GOLDEN", case);
     let count = |kind: &str| golden.0.keys().filter(|name| name.starts_with(kind)).count();
     let module = make(&device).map(&mut Fill(&golden, Vec::new()));
     let inputs: Vec<Tensor<I>> =

@@ -1,5 +1,5 @@
-"""Live cross-check of the networks' building blocks: draws fresh parameters and inputs, lets PyTorch compute outputs
-and gradients, and runs the golden tests against them.
+"""Live cross-check of the networks' building blocks and of Grad-CAM: draws fresh parameters and inputs, lets PyTorch
+compute outputs, gradients and heat maps, and runs the golden tests against them.
 
     python -m venv .venv && .venv/bin/pip install -r requirements.txt
     .venv/bin/python check.py [--seeds 1 2 3]
@@ -23,13 +23,15 @@ def main():
     failed = []
     for seed in args.seeds:
         with tempfile.TemporaryDirectory() as folder:
-            golden = pathlib.Path(folder, "networks.safetensors")
-            make = [sys.executable, HERE / "make_golden.py", "--seed", str(seed), "--out", golden]
-            subprocess.run(make, check=True)
-            test = ["cargo", "test", "-q", "--manifest-path", args.manifest, "-p", "tomosieve-nn", "--test", "goldens"]
-            env = os.environ | {"TOMOSIEVE_NETWORKS_GOLDEN": str(golden)}
-            if subprocess.run(test, env=env).returncode:
-                failed.append(seed)
+            for maker, variable, tests in [
+                ("make_golden.py", "TOMOSIEVE_NETWORKS_GOLDEN", ["goldens"]),
+                ("make_golden_gradcam.py", "TOMOSIEVE_GRADCAM_GOLDEN", ["gradcam", "pytorch"]),
+            ]:
+                golden = pathlib.Path(folder, maker).with_suffix(".safetensors")
+                subprocess.run([sys.executable, HERE / maker, "--seed", str(seed), "--out", golden], check=True)
+                test = ["cargo", "test", "-q", "--manifest-path", args.manifest, "-p", "tomosieve-nn", "--test", *tests]
+                if subprocess.run(test, env=os.environ | {variable: str(golden)}).returncode:
+                    failed.append(seed)
     sys.exit(f"seeds that differ: {failed}" if failed else 0)
 
 

@@ -7,6 +7,7 @@ use tomosieve_kernels::BLOCK;
 
 use super::Features;
 use super::Layout::{Blocked, Plain};
+use crate::kernel_ops;
 
 /// Values of each channel `[n, c]` beside the blocked pixels: `[n, ⌈c/8⌉, 1, 1, 8]`, missing ones zero.
 fn lanes(values: Tensor<2>) -> Tensor<5> {
@@ -70,10 +71,7 @@ impl Features {
     pub fn prelu(self, slope: Tensor<1>) -> Self {
         let layout = match self.layout {
             Plain(x) => Plain(prelu(x, slope)),
-            Blocked(x) => {
-                let negative = x.clone().clamp_max(0.0);
-                Blocked(x.clamp_min(0.0) + negative * lanes(slope.unsqueeze()))
-            }
+            Blocked(x) => Blocked(kernel_ops::prelu(x, slope)),
         };
         Self { layout, ..self }
     }

@@ -2,10 +2,11 @@
 
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Tensor, s};
-use tomosieve_kernels::BLOCK;
+use tomosieve_kernels::Resample;
 
 use super::Features;
 use super::Layout::{Blocked, Plain};
+use crate::kernel_ops;
 
 /// Pixels `[n, ⌈c/8⌉, h, w, 8]` with the halo around them.
 pub(super) fn with_halo(x: Tensor<5>) -> Tensor<5> {
@@ -21,7 +22,7 @@ impl Features {
     pub fn every_second(self) -> Self {
         let layout = match self.layout {
             Plain(x) => Plain(x.slice(s![.., .., ..;2, ..;2])),
-            Blocked(x) => Blocked(with_halo(x.slice(s![.., .., 1..-1;2, 1..-1;2, ..]))),
+            Blocked(x) => Blocked(kernel_ops::resample(x, Resample::Half)),
         };
         Self { layout, ..self }
     }
@@ -38,12 +39,7 @@ impl Features {
                 let twice = x.reshape([n * c, h, 1, w, 1]).expand([n * c, h, 2, w, 2]);
                 Plain(twice.reshape([n, c, 2 * h, 2 * w]))
             }
-            Blocked(x) => {
-                let planes = n * x.dims()[1];
-                let pixels = x.slice(s![.., .., 1..-1, 1..-1, ..]).reshape([planes, h, 1, w, 1, BLOCK]);
-                let twice = pixels.expand([planes, h, 2, w, 2, BLOCK]);
-                Blocked(with_halo(twice.reshape([n, planes / n, 2 * h, 2 * w, BLOCK])))
-            }
+            Blocked(x) => Blocked(kernel_ops::resample(x, Resample::Double)),
         };
         Self { layout, ..self }
     }

@@ -2,15 +2,17 @@
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::{Autodiff, Flex};
-use tomosieve_kernels::Kind;
+use tomosieve_kernels::{Kind, Resample};
 
 use super::BlockedOps;
+use super::channelwise::{prelu, prelu_tracked, weigh, weigh_tracked};
 use super::conv::{conv, conv_tracked};
 use super::conv_norm_act::{self, Layer};
 use super::depthwise::{depthwise, depthwise_tracked};
 use super::layout::{self, Tracked};
 use super::norm_act;
 use super::pool::{max_pool2, max_pool2_tracked};
+use super::resample::{resample, resample_tracked};
 use super::storage::{Cpu, Values};
 
 impl BlockedOps for Flex {
@@ -42,7 +44,8 @@ impl BlockedOps for Flex {
         epsilon: f32,
     ) -> Cpu {
         let [weight, bias, gamma, beta, slope] = [weight, bias, gamma, beta, slope].map(Values::new);
-        Layer { weight, bias, gamma, beta, slope, mask, groups, epsilon }.infer(&Values::new(x))
+        let after = norm_act::Layer { gamma, beta, slope, mask, groups, epsilon };
+        Layer { weight, bias, after }.infer(&Values::new(x))
     }
 
     fn blocked_norm_act(
@@ -60,6 +63,18 @@ impl BlockedOps for Flex {
 
     fn blocked_max_pool2(x: Cpu) -> Cpu {
         max_pool2(&Values::new(x))
+    }
+
+    fn blocked_resample(x: Cpu, how: Resample) -> Cpu {
+        resample(&Values::new(x), how)
+    }
+
+    fn blocked_prelu(x: Cpu, slope: Cpu) -> Cpu {
+        prelu(&Values::new(x), &Values::new(slope))
+    }
+
+    fn blocked_weigh(x: Cpu, factors: Cpu) -> Cpu {
+        weigh(&Values::new(x), &Values::new(factors))
     }
 }
 
@@ -108,5 +123,17 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
 
     fn blocked_max_pool2(x: Tracked<C>) -> Tracked<C> {
         max_pool2_tracked::<C>(x)
+    }
+
+    fn blocked_resample(x: Tracked<C>, how: Resample) -> Tracked<C> {
+        resample_tracked::<C>(x, how)
+    }
+
+    fn blocked_prelu(x: Tracked<C>, slope: Tracked<C>) -> Tracked<C> {
+        prelu_tracked::<C>(x, slope)
+    }
+
+    fn blocked_weigh(x: Tracked<C>, factors: Tracked<C>) -> Tracked<C> {
+        weigh_tracked::<C>(x, factors)
     }
 }

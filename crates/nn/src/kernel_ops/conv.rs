@@ -1,4 +1,4 @@
-//! Convolutions with a bias and nothing after: 3×3, 1×1 and transposed 2×2.
+//! Convolutions with a bias and nothing after: 3×3, 1×1, 2×2 and transposed 2×2.
 
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -15,7 +15,7 @@ pub(super) fn of(x: &Values, weight: &Values, kind: Kind) -> Conv {
     let size = match kind {
         Kind::Square => 3,
         Kind::Point => 1,
-        Kind::Spread => 2,
+        Kind::Spread | Kind::Collect => 2,
     };
     assert_eq!(dims[2..], [size; 2], "filter of a {kind:?} convolution");
     let (c_out, c_in) = if kind == Kind::Spread { (dims[1], dims[0]) } else { (dims[0], dims[1]) };
@@ -34,7 +34,7 @@ pub(super) fn conv(x: &Values, weight: &Values, bias: &Values, kind: Kind) -> Cp
 type State = (Values, Values, Kind);
 
 /// A gradient whose halo is zero. That of a sum over all values is not, and a 3×3 convolution reads it.
-fn without_halo(dy: Values, shape: Blocked) -> Values {
+pub(super) fn without_halo(dy: Values, shape: Blocked) -> Values {
     let (row, inner) = (shape.row(), BLOCK..shape.row() - BLOCK);
     let clear = |(y, values): (usize, &[f32])| {
         let edge = y % (shape.h + 2) == 0 || y % (shape.h + 2) == shape.h + 1;

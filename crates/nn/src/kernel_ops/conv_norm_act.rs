@@ -7,38 +7,22 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use tomosieve_kernels::{
-    Buffer, Conv, Isa, Kind, NormAct, NormGradients, NormStats, norm_act, norm_act_backward,
-    norm_act_in_place, together,
+    Buffer, Conv, Isa, Kind, NormGradients, NormStats, norm_act_backward, norm_act_in_place, together,
 };
 
 use super::layout::Tracked;
+use super::norm_act;
 use super::storage::{Cpu, Values, tensor, vector};
 
 /// Everything but the activation that comes in.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Layer {
     pub(super) weight: Values,
     pub(super) bias: Values,
-    pub(super) gamma: Values,
-    pub(super) beta: Values,
-    pub(super) slope: Values,
-    pub(super) mask: Option<Vec<f32>>,
-    pub(super) groups: usize,
-    pub(super) epsilon: f32,
+    pub(super) after: norm_act::Layer,
 }
 
 impl Layer {
-    fn norm(&self) -> NormAct<'_> {
-        NormAct {
-            gamma: &self.gamma,
-            beta: &self.beta,
-            slope: &self.slope,
-            mask: self.mask.as_deref(),
-            groups: self.groups,
-            epsilon: self.epsilon,
-        }
-    }
-
     fn convolve(&self, x: &Values) -> (Conv, Buffer) {
         let conv = super::conv::of(x, &self.weight, Kind::Square);
         let mut z = Buffer::dirty(conv.output().len());
@@ -50,7 +34,7 @@ impl Layer {
     pub(super) fn infer(&self, x: &Values) -> Cpu {
         let (conv, z) = together(|| {
             let (conv, mut z) = self.convolve(x);
-            norm_act_in_place(Isa::best(), conv.output(), &mut z, self.norm());
+            norm_act_in_place(Isa::best(), conv.output(), &mut z, self.after.norm());
             (conv, z)
         });
         tensor(z, conv.output().dims())
@@ -61,7 +45,8 @@ impl Layer {
         let (conv, z, y, stats) = together(|| {
             let (conv, z) = self.convolve(&x);
             let mut y = Buffer::dirty(conv.output().len());
-            let stats = norm_act(Isa::best(), conv.output(), &z, self.norm(), &mut y);
+            let stats =
+                tomosieve_kernels::norm_act(Isa::best(), conv.output(), &z, self.after.norm(), &mut y);
             (conv, z, y, stats)
         });
         (tensor(y, conv.output().dims()), Arc::new(Saved { layer: self, conv, x, z, stats }))
@@ -93,7 +78,7 @@ impl Saved {
         let Self { layer, conv, x, z, stats } = self;
         let isa = Isa::best();
         let mut dz = Buffer::dirty(z.len());
-        let norm = norm_act_backward(isa, conv.output(), z, layer.norm(), stats, dy, &mut dz);
+        let norm = norm_act_backward(isa, conv.output(), z, layer.after.norm(), stats, dy, &mut dz);
         let weight = of_weight.then(|| {
             let mut dw = Buffer::dirty(conv.weights());
             conv.backward_weight(isa, x, &dz, &mut dw);
@@ -148,7 +133,8 @@ pub(super) fn tracked<C: CheckpointStrategy>(
     let values = |t: Tracked<C>| Values::new(t.into_primitive());
     let x = values(x);
     let [weight, bias, gamma, beta, slope] = parents.map(values);
-    let layer = Layer { weight, bias, gamma, beta, slope, mask, groups, epsilon };
+    let after = norm_act::Layer { gamma, beta, slope, mask, groups, epsilon };
+    let layer = Layer { weight, bias, after };
     match Activated.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(op) => {
             let (y, state) = layer.train(x);

@@ -6,6 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use tomosieve_kernels::{Buffer, Depthwise, Isa, channel_sums};
 
+use super::conv::without_halo;
 use super::layout::Tracked;
 use super::storage::{Cpu, Values, tensor, vector};
 
@@ -34,9 +35,9 @@ impl Backward<Flex, 3> for Convolved {
     type State = State;
 
     fn backward(self, ops: Ops<State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let dy = Values::new(grads.consume::<Flex>(&ops.node));
         let (x, weight, rate) = ops.state;
         let (conv, isa) = (of(&x, &weight, rate), Isa::best());
+        let dy = without_halo(Values::new(grads.consume::<Flex>(&ops.node)), conv.input);
         let [of_x, of_weight, of_bias] = ops.parents;
         if let Some(node) = of_x {
             let mut dx = Buffer::dirty(conv.input.len());

@@ -12,16 +12,21 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::{Device, Tensor};
-use tomosieve_kernels::Kind;
+use tomosieve_kernels::{Kind, Resample};
 
 mod backends;
+mod channelwise;
 mod conv;
 mod conv_norm_act;
 mod depthwise;
 mod layout;
 mod norm_act;
 mod pool;
+mod resample;
 mod storage;
+mod update;
+
+pub use update::{UpdateOps, adam, blend};
 
 /// The operations, on primitive tensors.
 #[backend_extension(Flex, Autodiff)]
@@ -70,6 +75,12 @@ pub trait BlockedOps: Backend {
     ) -> FloatTensor<Self>;
     /// Maximum of 2×2, stride 2.
     fn blocked_max_pool2(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Every second pixel, or every pixel four times.
+    fn blocked_resample(x: FloatTensor<Self>, how: Resample) -> FloatTensor<Self>;
+    /// `PReLU` alone.
+    fn blocked_prelu(x: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Each pixel times its factor, `[n, 1, h, w]`.
+    fn blocked_weigh(x: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
 /// Whether the operations exist on a device, with or without autodiff.
@@ -95,6 +106,11 @@ pub fn conv_point(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<5>
 /// 3×3 convolution of padding 1 with a weight `[c_out, c, 3, 3]` and a bias `[c_out]`.
 pub fn conv_square(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<5> {
     conv(x, weight, bias, Kind::Square)
+}
+
+/// 2×2 convolution of stride 2 with a weight `[c_out, c, 2, 2]` and a bias `[c_out]`; height and width even.
+pub fn conv_collect(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<5> {
+    conv(x, weight, bias, Kind::Collect)
 }
 
 /// Transposed 2×2 convolution of stride 2 with a weight `[c, c_out, 2, 2]` and a bias `[c_out]`.
@@ -197,4 +213,19 @@ pub fn norm_act(x: Tensor<5>, params: NormActParams) -> Tensor<5> {
 /// Maximum of 2×2, stride 2; a last odd row or column is left out.
 pub fn max_pool2(x: Tensor<5>) -> Tensor<5> {
     Tensor::from_dispatch(Dispatch::blocked_max_pool2(x.into_dispatch()))
+}
+
+/// Every second pixel, or every pixel four times.
+pub fn resample(x: Tensor<5>, how: Resample) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_resample(x.into_dispatch(), how))
+}
+
+/// `max(x, 0) + slope · min(x, 0)` with slopes `[c]`.
+pub fn prelu(x: Tensor<5>, slope: Tensor<1>) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_prelu(x.into_dispatch(), slope.into_dispatch()))
+}
+
+/// Each pixel times its factor, `[n, 1, h, w]`.
+pub fn weigh(x: Tensor<5>, factors: Tensor<4>) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_weigh(x.into_dispatch(), factors.into_dispatch()))
 }

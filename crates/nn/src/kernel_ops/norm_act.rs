@@ -24,7 +24,8 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    fn norm(&self) -> NormAct<'_> {
+    /// The norm as the kernels take it.
+    pub(super) fn norm(&self) -> NormAct<'_> {
         NormAct {
             gamma: &self.gamma,
             beta: &self.beta,

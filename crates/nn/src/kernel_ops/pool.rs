@@ -4,19 +4,14 @@ use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use tomosieve_kernels::{BLOCK, Blocked, Buffer, Isa, pooled};
+use tomosieve_kernels::{Buffer, Isa, pooled};
 
 use super::layout::Tracked;
 use super::storage::{Cpu, Values, tensor};
 
-/// All lanes of a blocked tensor as channels: pooling treats them alike.
-fn lanes(x: &Values) -> Blocked {
-    x.blocked(x.dims::<5>()[1] * BLOCK)
-}
-
 /// Maximum of 2×2.
 pub(super) fn max_pool2(x: &Values) -> Cpu {
-    let shape = lanes(x);
+    let shape = x.lanes();
     let mut y = Buffer::dirty(pooled(shape).len());
     tomosieve_kernels::max_pool2(Isa::best(), shape, x, &mut y);
     tensor(y, pooled(shape).dims())
@@ -32,7 +27,7 @@ impl Backward<Flex, 1> for Pooled {
         let dy = Values::new(grads.consume::<Flex>(&ops.node));
         let [parent] = ops.parents;
         if let Some(node) = parent {
-            let (x, shape) = (&ops.state, lanes(&ops.state));
+            let (x, shape) = (&ops.state, ops.state.lanes());
             let mut dx = Buffer::dirty(shape.len());
             tomosieve_kernels::max_pool2_backward(Isa::best(), shape, x, &dy, &mut dx);
             grads.register::<Flex>(node.id, tensor(dx, shape.dims()));

@@ -2,6 +2,7 @@
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{AllocationProperty, Bytes, DType, Flex, FlexDevice, TensorData, ops::FloatTensorOps};
+use burn::tensor::Shape;
 use tomosieve_kernels::{BLOCK, Blocked, Buffer};
 
 /// A tensor of the CPU back end.
@@ -36,6 +37,11 @@ impl Values {
         assert!(block == BLOCK && blocks == shape.blocks(), "{channels} channels in {:?}", self.dims::<5>());
         shape
     }
+
+    /// The shape of an activation in the blocked layout, all its lanes taken for channels.
+    pub(super) fn lanes(&self) -> Blocked {
+        self.blocked(self.dims::<5>()[1] * BLOCK)
+    }
 }
 
 impl std::ops::Deref for Values {
@@ -48,7 +54,7 @@ impl std::ops::Deref for Values {
 }
 
 /// A tensor that owns a buffer.
-pub(super) fn tensor<const D: usize>(values: Buffer, dims: [usize; D]) -> Cpu {
+pub(super) fn tensor(values: Buffer, dims: impl Into<Shape>) -> Cpu {
     let bytes = Bytes::from_shared(bytes::Bytes::from_owner(values), AllocationProperty::Other);
     Flex::float_from_data(TensorData::from_bytes(bytes, dims, DType::F32), &FlexDevice)
 }

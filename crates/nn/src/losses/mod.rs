@@ -145,7 +145,11 @@ pub fn masked_mean(loss: Tensor<3>, weights: Tensor<3>, count: usize) -> Tensor<
     (loss * weights).sum().div_scalar(count.max(1) as f64)
 }
 
-/// `−log p` of the labelled class of each pixel, `[n, h, w]`.
-fn negative_log_likelihood(log_p: Tensor<4>, labels: Tensor<3, Int>) -> Tensor<3> {
+/// `−log p` of the labelled class of each pixel, which most losses begin with.
+///
+/// # Shapes
+/// - `log_p`: `[n, k, h, w]`
+/// - `labels`, output: `[n, h, w]`
+pub fn negative_log_likelihood(log_p: Tensor<4>, labels: Tensor<3, Int>) -> Tensor<3> {
     log_p.gather(1, labels.unsqueeze_dim(1)).squeeze_dim(1).neg() // [n, h, w]
 }

@@ -7,7 +7,7 @@
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{PRelu, PReluConfig};
-use burn::tensor::activation::{prelu, sigmoid};
+use burn::tensor::activation::sigmoid;
 use burn::tensor::{Device, Tensor};
 
 use super::NetworkConfig;
@@ -45,10 +45,10 @@ impl AttentionGate {
     /// `[n, fine, 2h, 2w], [n, coarse, h, w] → [n, fine, 2h, 2w]`
     pub fn forward(&self, x: Features, g: Features) -> Features {
         let [_, _, h, w] = x.dims();
-        let of_x = self.of_x.forward(x.clone().leave());
-        let of_g = conv_point(&self.of_g, g).leave();
-        let both = prelu(of_x + of_g, self.act.alpha.val()); // [n, fine, h, w]
-        let weights = sigmoid(self.psi.forward(both)); // [n, 1, h, w]
+        let bias = Tensor::zeros([self.of_x.weight.dims()[0]], &x.device()); // it has none
+        let of_x = x.clone().down2(self.of_x.weight.val(), bias);
+        let both = of_x.add(conv_point(&self.of_g, g)).prelu(self.act.alpha.val()); // [n, fine, h, w]
+        let weights = sigmoid(conv_point(&self.psi, both).leave()); // [n, 1, h, w]
         x.weigh(bilinear(weights, [h, w]))
     }
 }
@@ -87,12 +87,11 @@ impl Segmenter for AttentionUNet {
     }
 
     fn logits(&self, x: Tensor<4>, tap: Tap<'_>) -> Tensor<4> {
-        let mut passed = encoder::encode(&self.encoder, Features::enter(x), tap);
-        let mut x = passed.swap_remove(self.up.len()); // the bottleneck
-        let steps = self.gates.iter().zip(&self.up).zip(&self.decoder).zip(passed.into_iter().rev());
-        for (level, (((gate, up), block), skip)) in steps.enumerate() {
+        let (mut passed, mut x) = encoder::encode(&self.encoder, Features::enter(x), self.skips, tap);
+        let steps = self.gates.iter().zip(&self.up).zip(&self.decoder);
+        for (level, ((gate, up), block)) in steps.enumerate() {
             let risen = up.forward(x.clone()); // [n, fine, 2h, 2w]
-            let gated = gate.forward(if self.skips { skip } else { risen.clone() }, x);
+            let gated = gate.forward(passed.pop().unwrap_or_else(|| risen.clone()), x);
             let gated = tap(&format!("gate.{level}"), gated);
             let joined = if self.skips { gated.cat(risen) } else { gated };
             x = tap(&format!("decoder.{level}"), block.forward(joined));

@@ -11,6 +11,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::NetworkConfig;
 use crate::blocks::{Conv, Residual};
+use crate::encoder;
 use crate::features::Features;
 use crate::segmenter::{Segmenter, Tap};
 
@@ -48,15 +49,9 @@ impl Segmenter for ResUNet {
     }
 
     fn logits(&self, x: Tensor<4>, tap: Tap<'_>) -> Tensor<4> {
-        let mut x = Features::enter(x); // [n, slices, h, w]
-        let mut passed = Vec::with_capacity(self.encoder.len());
-        for (level, unit) in self.encoder.iter().enumerate() {
-            x = tap(&format!("encoder.{level}"), unit.forward(x)); // [n, widths[level], h/2^level, w/2^level]
-            if self.skips {
-                passed.push(x.clone());
-            }
-        }
-        passed.pop(); // the bridge itself is not passed around
+        let x = Features::enter(x); // [n, slices, h, w]
+        let (mut passed, mut x) =
+            encoder::walk(&self.encoder, x, self.skips, tap, |_, unit, x| unit.forward(x));
         for (level, unit) in self.decoder.iter().enumerate() {
             x = x.nearest2();
             if let Some(skip) = passed.pop() {

@@ -14,6 +14,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::NetworkConfig;
 use crate::blocks::{BlockStyle, Conv, Norm, PreAct, Residual, SqueezeExcite};
+use crate::encoder;
 use crate::features::Features;
 use crate::segmenter::{Segmenter, Tap};
 
@@ -146,15 +147,9 @@ impl Segmenter for ResUNetPlusPlus {
     }
 
     fn logits(&self, x: Tensor<4>, tap: Tap<'_>) -> Tensor<4> {
-        let mut x = Features::enter(x); // [n, slices, h, w]
-        let mut passed = Vec::with_capacity(self.encoder.len());
-        for (level, unit) in self.encoder.iter().enumerate() {
-            x = tap(&format!("encoder.{level}"), unit.forward(x)); // [n, widths[level], h/2^level, w/2^level]
-            if self.skips {
-                passed.push(x.clone());
-            }
-        }
-        passed.pop(); // the coarsest goes through the bridge alone
+        let x = Features::enter(x); // [n, slices, h, w]
+        let (mut passed, mut x) =
+            encoder::walk(&self.encoder, x, self.skips, tap, |_, unit, x| unit.forward(x));
         x = tap("bridge", self.bridge.forward(x));
         for (level, (attention, unit)) in self.attention.iter().zip(&self.decoder).enumerate() {
             let skip = passed.pop();

@@ -43,18 +43,7 @@ impl Segmenter for UNet {
     }
 
     fn logits(&self, x: Tensor<4>, tap: Tap<'_>) -> Tensor<4> {
-        let mut x = Features::enter(x); // [n, slices, h, w]
-        let mut passed = Vec::with_capacity(self.up.len());
-        for (level, block) in self.encoder.iter().enumerate() {
-            if level > 0 {
-                x = x.max_pool2();
-            }
-            x = tap(&format!("encoder.{level}"), block.forward(x)); // [n, widths[level], h/2^level, w/2^level]
-            if self.skips {
-                passed.push(x.clone());
-            }
-        }
-        passed.pop(); // the bottleneck itself is not passed around
+        let (mut passed, mut x) = encoder::encode(&self.encoder, Features::enter(x), self.skips, tap);
         for (level, (up, block)) in self.up.iter().zip(&self.decoder).enumerate() {
             x = up.forward(x);
             if let Some(skip) = passed.pop() {

@@ -87,7 +87,8 @@ impl Segmenter for UNet3Plus {
     }
 
     fn logits(&self, x: Tensor<4>, tap: Tap<'_>) -> Tensor<4> {
-        let mut scales = encoder::encode(&self.encoder, Features::enter(x), tap);
+        let (mut scales, coarsest) = encoder::encode(&self.encoder, Features::enter(x), true, tap);
+        scales.push(coarsest);
         for (step, aggregation) in self.decoder.iter().enumerate() {
             let x = aggregation.forward(&scales);
             scales[aggregation.level] = tap(&format!("decoder.{step}"), x);

@@ -80,8 +80,8 @@ impl Segmenter for UNetPlusPlus {
     }
 
     fn logits(&self, x: Tensor<4>, tap: Tap<'_>) -> Tensor<4> {
-        let scales = encoder::encode(&self.encoder, Features::enter(x), tap);
-        let mut rows: Vec<Vec<Features>> = scales.into_iter().map(|x| vec![x]).collect();
+        let (finer, coarsest) = encoder::encode(&self.encoder, Features::enter(x), true, tap);
+        let mut rows: Vec<Vec<Features>> = finer.into_iter().chain([coarsest]).map(|x| vec![x]).collect();
         for (j, column) in self.columns.iter().enumerate() {
             for (i, node) in column.iter().enumerate() {
                 let x = node.forward(&rows[i], rows[i + 1][j].clone());
