@@ -27,13 +27,15 @@ use tomosieve_volume::OpenOptions;
 /// Training seeds of every row.
 const SEEDS: [u64; 3] = [0, 1, 2];
 
-/// Phantoms: sample and phantom seed.
-const PHANTOMS: [(Sample, u64); 5] = [
-    (Sample::Intergrowth, 0),
-    (Sample::Intergrowth, 1),
-    (Sample::Intergrowth, 2),
-    (Sample::Sand, 0),
-    (Sample::Ceramic, 0),
+/// Phantoms: sample, and phantom seeds that were in view when the default settings were chosen or, after
+/// them, that were not.
+const PHANTOMS: [(Sample, &[u64]); 6] = [
+    (Sample::Intergrowth, &[0, 1, 2, 3, 4]),
+    (Sample::Sand, &[0, 1]),
+    (Sample::Ceramic, &[0, 1]),
+    (Sample::Intergrowth, &[5, 6, 7]),
+    (Sample::Sand, &[2]),
+    (Sample::Ceramic, &[2]),
 ];
 
 /// A labelled set and how it is segmented.
@@ -66,7 +68,8 @@ fn main() -> Result<()> {
 /// The table of the phantoms.
 fn phantoms(output: &Path, preset: &str) -> Result<()> {
     head();
-    for (sample, seed) in PHANTOMS {
+    let seeds = |(sample, seeds): (Sample, &'static [u64])| seeds.iter().map(move |seed| (sample, *seed));
+    for (sample, seed) in PHANTOMS.into_iter().flat_map(seeds) {
         let name = format!("{sample}-{seed}");
         let folder = output.join(&name);
         if !folder.join("phantom.json").exists() {

@@ -1,6 +1,10 @@
 //! Batches of crops, drawn anew from the seed at every step, so that a resumed run meets the same data.
 
-use rand::SeedableRng;
+use std::ops::Range;
+use std::sync::mpsc::sync_channel;
+use std::thread::Scope;
+
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
@@ -17,6 +21,17 @@ pub struct Batch {
     pub images: Vec<f32>,
     /// Classes, 255 = ignore, `[n, h, w]`.
     pub labels: Vec<u8>,
+}
+
+impl Batch {
+    /// The middle slice of an item, `[h, w]`.
+    ///
+    /// # Panics
+    /// If there is no such item.
+    pub fn middle(&self, item: usize) -> &[f32] {
+        let [_, slices, h, w] = self.shape;
+        &self.images[(item * slices + slices / 2) * h * w..][..h * w]
+    }
 }
 
 /// Independent streams of random numbers, one a purpose.
@@ -61,6 +76,8 @@ pub struct Batches<'a> {
     pub weak: Vec<Box<dyn Augment>>,
     /// Strong views, in this order.
     pub strong: Vec<Box<dyn Augment>>,
+    /// Share of crops whose middle slice is hidden behind its neighbour.
+    pub blind: f64,
     /// The run's seed.
     pub seed: u64,
     /// The stage's stream.
@@ -75,6 +92,9 @@ impl Batches<'_> {
             .map(|item| {
                 let mut rng = generator(self.seed, self.stream, step, item);
                 let mut weak = self.pool.draw(self.crop, &mut rng);
+                if self.blind > 0.0 && rng.random::<f64>() < self.blind {
+                    weak.hide_middle(rng.random());
+                }
                 self.weak.iter().for_each(|view| view.apply(&mut weak, &mut rng));
                 let mut strong = weak.clone();
                 self.strong.iter().for_each(|view| view.apply(&mut strong, &mut rng));
@@ -94,6 +114,34 @@ impl Batches<'_> {
     }
 }
 
+/// What `draw` makes of every step, in order, while a thread of `scope` already draws the next.
+///
+/// Batches depend on the seed and the step alone, so drawing them early changes nothing. One drawn step waits
+/// at most; once the iterator is dropped, no more are drawn.
+///
+/// ```
+/// use tomosieve::batches::ahead;
+///
+/// let drawn: Vec<(usize, usize)> =
+///     std::thread::scope(|scope| ahead(scope, 2..4, |step| 10 * step).collect());
+/// assert_eq!(drawn, [(2, 20), (3, 30)]);
+/// ```
+pub fn ahead<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    steps: Range<usize>,
+    draw: impl Fn(usize) -> T + Send + 'scope,
+) -> impl Iterator<Item = (usize, T)> {
+    let (send, receive) = sync_channel(0);
+    scope.spawn(move || {
+        for step in steps {
+            if send.send((step, draw(step))).is_err() {
+                break; // nobody wants more
+            }
+        }
+    });
+    receive.into_iter()
+}
+
 /// One batch out of equally sized patches.
 fn gather(patches: &[Patch]) -> Batch {
     let Some(first) = patches.first() else { return Batch::default() };
@@ -101,5 +149,24 @@ fn gather(patches: &[Patch]) -> Batch {
         shape: [patches.len(), first.slices, first.height, first.width],
         images: patches.iter().flat_map(|p| p.image.iter().copied()).collect(),
         labels: patches.iter().flat_map(|p| p.labels.iter().copied()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drawing_ahead_keeps_the_order_and_stops_with_its_reader() {
+        let drawn = std::sync::atomic::AtomicUsize::new(0);
+        let draw = |step: usize| {
+            drawn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            generator(3, Stream::Train, step, 0).get_seed()
+        };
+        let read: Vec<_> = std::thread::scope(|scope| ahead(scope, 5..1000, draw).take(3).collect());
+        let expected: Vec<_> =
+            (5..8).map(|step| (step, generator(3, Stream::Train, step, 0).get_seed())).collect();
+        assert_eq!(read, expected);
+        assert!((3..=5).contains(&drawn.into_inner()), "one step ahead, not more");
     }
 }

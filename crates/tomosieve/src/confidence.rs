@@ -51,8 +51,14 @@ impl Confidence {
         }
     }
 
-    /// Judges a batch: `probabilities` are `[n, k, h, w]`, `plane` is `h·w`.
-    pub fn judge(&mut self, probabilities: &[f32], plane: usize) -> Judged {
+    /// Judges a batch: `probabilities` are `[n, k, h, w]`, `plane` is `h·w`. `resolve` may change the labels
+    /// `[h, w]` of each item before they are judged.
+    pub fn judge(
+        &mut self,
+        probabilities: &[f32],
+        plane: usize,
+        resolve: impl Fn(usize, &mut [u8]),
+    ) -> Judged {
         let classes = self.usual.len();
         let pixels = probabilities.len() / classes;
         let (mut labels, mut best) = (Vec::with_capacity(pixels), Vec::with_capacity(pixels));
@@ -63,6 +69,7 @@ impl Confidence {
                 best.push(p);
             }
         }
+        labels.chunks_exact_mut(plane).enumerate().for_each(|(item, labels)| resolve(item, labels));
         let mut counts = vec![0_usize; classes];
         let mut sums = vec![0.0_f64; classes];
         for (&label, &p) in labels.iter().zip(&best) {
@@ -156,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_fixed_threshold_masks_what_is_below_it() {
-        let judged = Confidence::new(&config(false, 0.0), 2).judge(&PROBABILITIES, 4);
+        let judged = Confidence::new(&config(false, 0.0), 2).judge(&PROBABILITIES, 4, |_, _| ());
         assert_eq!(judged.labels, [1, IGNORE, 0, IGNORE]);
         assert!((judged.confident - 0.5).abs() < 1e-12);
         assert!((judged.confidence - (0.9 + 0.7 + 0.8 + 0.5) / 4.0).abs() < 1e-6);
@@ -177,22 +184,22 @@ mod tests {
                     })
                 })
                 .collect();
-        let first = confidence.judge(&item, 400);
+        let first = confidence.judge(&item, 400, |_, _| ());
         assert!((first.confident - 0.5).abs() < 1e-12, "at first the doubted class is masked");
         for _ in 0..100 {
-            confidence.judge(&item, 400);
+            confidence.judge(&item, 400, |_, _| ());
         }
         let thresholds = confidence.thresholds();
         assert!((thresholds[0] - 0.8).abs() < 1e-3);
         assert!((thresholds[1] - 0.8 * 0.7 / 0.95).abs() < 1e-2);
-        assert!((confidence.judge(&item, 400).confident - 1.0).abs() < 1e-12);
+        assert!((confidence.judge(&item, 400, |_, _| ()).confident - 1.0).abs() < 1e-12);
     }
 
     #[test]
     fn class_weights_average_one_and_favour_the_rare() {
         let mut confidence = Confidence::new(&config(false, 0.5), 2);
         // Three confident pixels of class 0, one of class 1.
-        confidence.judge(&[0.9, 0.9, 0.9, 0.1, 0.1, 0.1, 0.1, 0.9], 4);
+        confidence.judge(&[0.9, 0.9, 0.9, 0.1, 0.1, 0.1, 0.1, 0.9], 4, |_, _| ());
         let weights = confidence.class_weights().unwrap();
         assert!((0.75 * weights[0] + 0.25 * weights[1] - 1.0).abs() < 1e-6);
         assert!((weights[1] / weights[0] - (0.751_f32 / 0.251).sqrt()).abs() < 1e-4);

@@ -3,15 +3,17 @@
 //! The defaults live in one commented file, `default.toml`, which `tomosieve init` prints; there is no
 //! second copy of a default in code. Presets are files too.
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
 use tomosieve_nn::losses::LossConfig;
 use tomosieve_nn::networks::NetworkConfig;
 
 use crate::augment::StrongConfig;
 use crate::{Error, Result};
+
+mod layers;
+
+pub use layers::Layers;
+pub(crate) use layers::parse;
 
 /// The complete commented default configuration.
 pub const DEFAULT: &str = include_str!("default.toml");
@@ -122,6 +124,10 @@ pub struct TrainConfig {
     pub strong: f64,
     /// Whether the state at the end is kept, for a longer training to go on from.
     pub keep: bool,
+    /// Share of crops whose middle slice is hidden behind its neighbour.
+    pub blind: f64,
+    /// Whether partial-volume rims go to the classes on their two sides, here and in all that follows.
+    pub partial_volume: bool,
 }
 
 /// Stage 3 (Sec. III-D).
@@ -156,6 +162,10 @@ pub struct CorrectConfig {
     pub guard_low: f64,
     /// A class may not grow beyond this multiple of its pseudo-label share.
     pub guard_high: f64,
+    /// How much of stage 2's structure score may be lost.
+    pub guard_structure: f64,
+    /// From which share of confirmed pseudo labels on there is nothing to correct.
+    pub guard_confirmed: f64,
 }
 
 /// Weak and strong views (Sec. III-D).
@@ -204,144 +214,6 @@ pub struct OutputConfig {
     pub ome_zarr: bool,
     /// The teacher's confidence.
     pub confidence: bool,
-}
-
-/// The layers a configuration is made of, each later one winning.
-#[derive(Debug, Clone)]
-pub struct Layers(Table);
-
-impl Layers {
-    /// The defaults.
-    ///
-    /// # Errors
-    /// Never in a build whose tests passed; the default file is part of it.
-    pub fn defaults() -> Result<Self> {
-        Ok(Self(parse("the default configuration", DEFAULT)?))
-    }
-
-    /// On top of these, the preset called `name`.
-    ///
-    /// # Errors
-    /// [`Error::Config`] when there is no such preset.
-    pub fn preset(self, name: &str) -> Result<Self> {
-        let Some((_, text)) = PRESETS.iter().find(|(known, _)| *known == name) else {
-            let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
-            return Err(Error::unknown("preset", name, &known));
-        };
-        self.merged(parse(name, text)?)
-    }
-
-    /// On top of these, the settings of a TOML file.
-    ///
-    /// # Errors
-    /// [`Error::Config`] when the file cannot be read or parsed, naming the line.
-    pub fn file(self, path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            Error::Config(format!("`{}`: cannot read the configuration: {e}", path.display()))
-        })?;
-        self.merged(parse(&path.display().to_string(), &text)?)
-    }
-
-    /// On top of these, one setting such as `correct.threshold=0.7`. A value that is no TOML is a string.
-    ///
-    /// # Errors
-    /// [`Error::Config`] without a `=`, or when a section is given a value.
-    pub fn set(self, assignment: &str) -> Result<Self> {
-        let (key, value) = assignment.split_once('=').ok_or_else(|| {
-            Error::Config(format!(
-                "`{assignment}` is no setting; expected KEY=VALUE, such as train.steps=600"
-            ))
-        })?;
-        let value = format!("v = {}", value.trim())
-            .parse::<Table>()
-            .ok()
-            .and_then(|mut table| table.remove("v"))
-            .unwrap_or_else(|| Value::String(value.trim().to_owned()));
-        self.setting(key.trim(), value)
-    }
-
-    /// On top of these, one setting by its dotted name.
-    ///
-    /// # Errors
-    /// As [`set`](Self::set).
-    pub fn setting(self, name: &str, value: Value) -> Result<Self> {
-        let nested = name
-            .rsplit('.')
-            .fold(value, |inner, name| Value::Table(Table::from_iter([(name.to_owned(), inner)])));
-        match nested {
-            Value::Table(table) => self.merged(table),
-            _ => Ok(self),
-        }
-    }
-
-    /// The settings of a finished configuration.
-    ///
-    /// # Errors
-    /// [`Error::Config`] if a value has no TOML form.
-    pub fn of(config: &Config) -> Result<Self> {
-        Ok(Self(parse("the configuration", &config.to_toml()?)?))
-    }
-
-    /// The value of the setting with this dotted name, such as `train.steps`.
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        let (section, setting) = name.split_once('.').map_or((None, name), |(s, n)| (Some(s), n));
-        let table = section.map_or(Some(&self.0), |section| self.0.get(section)?.as_table());
-        table?.get(setting)
-    }
-
-    /// On top of these, a table of settings.
-    ///
-    /// # Errors
-    /// [`Error::Config`] when one of them does not exist.
-    pub fn merged(mut self, over: Table) -> Result<Self> {
-        merge(&mut self.0, over, "")?;
-        Ok(self)
-    }
-
-    /// The configuration these layers amount to.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for a setting of the wrong type or outside its range, naming it.
-    pub fn build(self) -> Result<Config> {
-        let config: Config = self
-            .0
-            .try_into()
-            .map_err(|e: toml::de::Error| Error::Config(e.to_string().trim().replace('\n', " ")))?;
-        config.check()?;
-        Ok(config)
-    }
-}
-
-/// Parses TOML, naming where it comes from.
-pub(crate) fn parse(what: &str, text: &str) -> Result<Table> {
-    text.parse().map_err(|e: toml::de::Error| {
-        let line = e.span().map_or(0, |span| text[..span.start].lines().count().max(1));
-        Error::Config(format!("{what}, line {line}: {}", e.message()))
-    })
-}
-
-/// Puts the values of `over` in the place of those of `base`; only names that exist may be set.
-fn merge(base: &mut Table, over: Table, path: &str) -> Result<()> {
-    for (name, value) in over {
-        let full = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        match (base.get_mut(&name), value) {
-            (Some(Value::Table(inner)), Value::Table(table)) => merge(inner, table, &full)?,
-            (Some(Value::Table(_)), _) => {
-                return Err(Error::Config(format!("`{full}` is a section; set one of its settings")));
-            }
-            (Some(Value::Float(slot)), Value::Integer(whole)) => *slot = whole as f64,
-            (Some(slot), value) => *slot = value,
-            (None, _) => {
-                let known: Vec<&str> = base.keys().map(String::as_str).collect();
-                let place = if path.is_empty() { "here".to_owned() } else { format!("in [{path}]") };
-                return Err(Error::Config(format!(
-                    "unknown setting `{full}`; known {place}: {}",
-                    known.join(", ")
-                )));
-            }
-        }
-    }
-    Ok(())
 }
 
 impl Config {
@@ -407,6 +279,11 @@ impl Config {
             &format!("{} and {}", c.guard_low, c.guard_high),
             "a number below 1 and one above 1",
         )?;
+        let share = |x: &f64| (0.0..=1.0).contains(x);
+        require(share(&t.blind), "train.blind", &t.blind, "a share from 0 to 1")?;
+        let (structure, confirmed) = (&c.guard_structure, &c.guard_confirmed);
+        require(share(structure), "correct.guard_structure", structure, "a share from 0 to 1")?;
+        require(*confirmed >= 0.0, "correct.guard_confirmed", confirmed, "a share, or above 1 for never")?;
         require((0.0..=20.0).contains(&v.strength), "views.strength", &v.strength, "0 to 20")?;
         require((0.0..=1.0).contains(&v.probability), "views.probability", &v.probability, "0 to 1")?;
         require(v.tile >= 2, "views.tile", &v.tile, "at least 2")?;

@@ -150,6 +150,18 @@ pub(crate) fn square(picture: &mut RgbImage, x: i64, y: i64, side: u32, colour: 
     }
 }
 
+/// A slice `[height, width]` as a picture of at most about `side` pixels a side: enlarged by a whole factor, or
+/// thinned out by one. `paint` colours the pixel with a given place in the slice.
+pub(crate) fn panel([height, width]: [usize; 2], side: usize, paint: impl Fn(usize) -> Rgb<u8>) -> RgbImage {
+    let longest = height.max(width);
+    let (up, down) = ((side / longest).max(1), longest.div_ceil(side).max(1));
+    let size = [width, height].map(|pixels| (pixels.div_ceil(down) * up) as u32);
+    RgbImage::from_fn(size[0], size[1], |x, y| {
+        let (x, y) = (x as usize / up * down, y as usize / up * down);
+        paint(y * width + x)
+    })
+}
+
 /// Writes a picture as PNG.
 ///
 /// # Errors

@@ -17,13 +17,10 @@ pub enum Error {
     Volume(#[from] tomosieve_volume::Error),
     /// Values that cannot be clustered.
     #[error(transparent)]
-    Cluster(#[from] tomosieve_cluster::Error),
+    Cluster(tomosieve_cluster::Error),
     /// A network, loss, device or model file that cannot be used.
     #[error(transparent)]
-    Network(#[from] tomosieve_nn::Error),
-    /// A view that does not exist.
-    #[error(transparent)]
-    View(#[from] crate::augment::UnknownView),
+    Network(tomosieve_nn::Error),
     /// Labels that cannot be compared.
     #[error(transparent)]
     Metrics(#[from] crate::metrics::MetricsError),
@@ -57,7 +54,8 @@ pub enum Error {
 
 impl Error {
     /// The error for a name that is none of the `known` ones, with the nearest of them if one is near.
-    pub(crate) fn unknown(kind: &str, got: &str, known: &[&str]) -> Self {
+    pub(crate) fn unknown<S: AsRef<str>>(kind: &str, got: &str, known: &[S]) -> Self {
+        let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
         let near = known
             .iter()
             .map(|name| (strsim::jaro_winkler(got, name), name))
@@ -70,5 +68,49 @@ impl Error {
     /// An error about one file of the run folder.
     pub(crate) fn file(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
         Self::RunFile { path: path.into(), reason: reason.to_string() }
+    }
+}
+
+// A name that another crate does not know is met with the same words, whatever was named.
+
+impl From<tomosieve_nn::Error> for Error {
+    fn from(error: tomosieve_nn::Error) -> Self {
+        match error {
+            tomosieve_nn::Error::UnknownName { kind, got, known } => Self::unknown(kind, &got, &known),
+            other => Self::Network(other),
+        }
+    }
+}
+
+impl From<tomosieve_cluster::Error> for Error {
+    fn from(error: tomosieve_cluster::Error) -> Self {
+        match error {
+            tomosieve_cluster::Error::UnknownMethod { got, known } => {
+                Self::unknown("clustering", &got, &known)
+            }
+            other => Self::Cluster(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Layers;
+
+    #[test]
+    fn a_near_miss_of_any_roster_is_met_with_the_name_meant() {
+        for (setting, message) in [
+            (
+                "network.name=unet-noskp",
+                "unknown network `unet-noskp`; did you mean `unet-noskip`? known: unet,",
+            ),
+            ("loss.name=focla", "unknown loss `focla`; did you mean `focal`? known: cross-entropy,"),
+            ("cluster.method=kmean", "unknown clustering `kmean`; did you mean `kmeans`? known: kmeans,"),
+            ("views.strong=[\"gama\"]", "unknown view `gama`; did you mean `gamma`? known: gamma,"),
+            ("views.weak=[\"x\"]", "unknown view `x`; known: dihedral,"),
+        ] {
+            let error = Layers::defaults().unwrap().set(setting).unwrap().build().unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        }
     }
 }

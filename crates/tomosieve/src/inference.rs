@@ -1,8 +1,8 @@
 //! The whole volume through a network, slab by slab and window by window.
 //!
 //! A slab holds the slices to segment and a halo of neighbours; each slice is covered by overlapping
-//! windows whose probabilities are blended, so that no seam shows. Only one slab of grey values and one
-//! slice of probabilities are ever in memory.
+//! windows whose probabilities (or whatever else a network makes of them) are blended, so that no seam
+//! shows. Only one slab of grey values and one slice of probabilities are ever in memory.
 
 use std::ops::Range;
 
@@ -14,6 +14,7 @@ use tomosieve_volume::{Region, Shape, VolumeReader};
 use crate::Result;
 use crate::confidence::most_likely;
 use crate::config::{Config, SegmentConfig};
+use crate::partial_volume::Rims;
 use crate::predictor::Predict;
 use crate::scale::Scale;
 
@@ -32,6 +33,8 @@ pub struct Sweep {
     pub overlap: usize,
     /// Scale of the grey values.
     pub scale: Scale,
+    /// Where partial-volume rims go, if anywhere.
+    pub rims: Option<Rims>,
 }
 
 /// One segmented slice.
@@ -59,6 +62,7 @@ impl Sweep {
             tile,
             overlap: (tile as f64 * overlap).round() as usize,
             scale,
+            rims: None,
         }
     }
 
@@ -101,12 +105,37 @@ impl Sweep {
         wanted: Range<usize>,
         mut sink: impl FnMut(Segmented<'_>) -> Result<()>,
     ) -> Result<()> {
+        let (plane, width) = (reader.shape().slice_voxels(), reader.shape().x);
+        let (mut labels, mut confidence) = (vec![0_u8; plane], vec![0_u8; plane]);
+        let look = |images, shape| network.probabilities(images, shape);
+        self.blended(reader, &look, wanted, |z, grey, probabilities| {
+            decide(probabilities, &mut labels, &mut confidence);
+            if let Some(rims) = &self.rims {
+                rims.resolve(grey, &mut labels, width);
+            }
+            sink(Segmented { z, labels: &labels, confidence: &confidence })
+        })
+    }
+
+    /// Shows every window of the slices of `wanted` to `look` and hands z, the scaled grey values `[y, x]`
+    /// and the blended values `[k, y, x]` of each slice to `sink`, in order of z.
+    ///
+    /// `look` makes of `[n, c, h, w]` scaled grey values as many times `[k, h, w]` values.
+    ///
+    /// # Errors
+    /// What the reader or the sink says.
+    pub fn blended(
+        &self,
+        reader: &dyn VolumeReader,
+        look: &dyn Fn(Vec<f32>, [usize; 4]) -> Vec<f32>,
+        wanted: Range<usize>,
+        mut sink: impl FnMut(usize, &[f32], &[f32]) -> Result<()>,
+    ) -> Result<()> {
         let shape = reader.shape();
         let plane = shape.slice_voxels();
         let half = self.slices / 2;
         let tiles = Tiles::new([shape.y, shape.x], self.tile, self.overlap)?;
-        let mut probabilities = vec![0.0_f32; self.classes * plane];
-        let (mut labels, mut confidence) = (vec![0_u8; plane], vec![0_u8; plane]);
+        let mut values = vec![0.0_f32; self.classes * plane];
         let mut grey = Vec::new();
         for slab in Slabs::new(shape, self.depth, half) {
             if slab.z.end <= wanted.start || slab.z.start >= wanted.end {
@@ -123,21 +152,20 @@ impl Sweep {
                         &grey[at * plane..(at + 1) * plane]
                     })
                     .collect();
-                self.blend(&neighbours, shape, &tiles, network, &mut probabilities);
-                decide(&probabilities, &mut labels, &mut confidence);
-                sink(Segmented { z, labels: &labels, confidence: &confidence })?;
+                self.blend(&neighbours, shape, &tiles, look, &mut values);
+                sink(z, neighbours[half], &values)?;
             }
         }
         Ok(())
     }
 
-    /// The blended probabilities `[k, y, x]` of one slice.
+    /// The blended values `[k, y, x]` of one slice.
     fn blend(
         &self,
         neighbours: &[&[f32]],
         shape: Shape,
         tiles: &Tiles,
-        network: &dyn Predict,
+        look: &dyn Fn(Vec<f32>, [usize; 4]) -> Vec<f32>,
         into: &mut [f32],
     ) {
         into.fill(0.0);
@@ -153,7 +181,7 @@ impl Sweep {
                     }
                 }
             }
-            let found = network.probabilities(images, [windows.len(), self.slices, height, width]);
+            let found = look(images, [windows.len(), self.slices, height, width]);
             let weights: Vec<_> = windows.iter().map(|(index, _)| tiles.normalised_weights(*index)).collect();
             into.par_chunks_mut(shape.slice_voxels()).enumerate().for_each(|(class, into)| {
                 for (item, (_, window)) in windows.iter().enumerate() {

@@ -53,7 +53,7 @@ impl Journal {
                 let Ok(value) = serde_json::from_str::<serde_json::Value>(&line) else { break };
                 let of: Option<Stage> = serde_json::from_value(value["stage"].clone()).ok();
                 let at = value["step"].as_u64().unwrap_or(0) as usize;
-                if of.is_some_and(|of| of < stage || (of == stage && at <= step)) {
+                if of.is_some_and(|of| of < stage || (of == stage && step > 0 && at <= step)) {
                     kept.extend_from_slice(line.as_bytes());
                     kept.push(b'\n');
                 }

@@ -37,6 +37,8 @@ pub fn save(network: &Network, config: &Config, stage1: &Stage1, made_by: &str, 
 pub struct Model {
     /// The network.
     pub predictor: Predictor,
+    /// What it is called and how large it is.
+    pub network: NetworkConfig,
     /// c.
     pub slices: usize,
     /// K.
@@ -67,9 +69,21 @@ pub fn load(path: &Path, device: &Device) -> Result<Model> {
     let network = checkpoint::load(network, path)?;
     Ok(Model {
         predictor: Predictor::new(&network, device),
+        network: config,
         slices,
         classes,
         scale: serde_json::from_str(entry("scale")?).map_err(damaged)?,
         made_by: entry("stage")?.clone(),
     })
+}
+
+/// The network of the model at `path`, already [`load`]ed, on a device with autodiff: to ask for gradients, not to
+/// train on, since it drops nothing out.
+///
+/// # Errors
+/// When the file has gone or changed since.
+pub fn load_traced(path: &Path, model: &Model, device: &Device) -> Result<Network> {
+    let config = NetworkConfig { dropout: 0.0, ..model.network.clone() };
+    let network = Network::new(&config, model.slices, model.classes, 0, device)?;
+    Ok(checkpoint::load(network, path)?)
 }

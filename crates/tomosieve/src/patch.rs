@@ -61,6 +61,17 @@ impl Patch {
     pub fn middle(&self) -> &[f32] {
         self.slice(self.slices / 2)
     }
+
+    /// Puts a copy of the slice before or `after` the middle one in its place: what is left to see of it
+    /// is its neighbours. A patch of one slice stays as it is.
+    pub fn hide_middle(&mut self, after: bool) {
+        if self.slices < 3 {
+            return;
+        }
+        let (middle, pixels) = (self.slices / 2, self.pixels());
+        let other = if after { middle + 1 } else { middle - 1 };
+        self.image.copy_within(other * pixels..(other + 1) * pixels, middle * pixels);
+    }
 }
 
 #[cfg(test)]
@@ -73,6 +84,20 @@ mod tests {
         let patch = Patch::new(3, 2, 2, image, vec![0; 4]);
         assert_eq!(patch.slice(0), [0.0, 1.0, 2.0, 3.0]);
         assert_eq!(patch.middle(), [4.0, 5.0, 6.0, 7.0]);
+    }
+
+    #[test]
+    fn a_hidden_middle_is_its_neighbour() {
+        let patch = Patch::new(3, 1, 2, vec![0.0, 0.1, 0.2, 0.3, 0.4, 0.5], vec![0; 2]);
+        let mut before = patch.clone();
+        before.hide_middle(false);
+        assert_eq!(before.image, [0.0, 0.1, 0.0, 0.1, 0.4, 0.5]);
+        let mut after = patch;
+        after.hide_middle(true);
+        assert_eq!(after.image, [0.0, 0.1, 0.4, 0.5, 0.4, 0.5]);
+        let mut single = Patch::new(1, 1, 2, vec![0.0, 0.1], vec![0; 2]);
+        single.hide_middle(true);
+        assert_eq!(single.image, [0.0, 0.1]);
     }
 
     #[test]

@@ -283,7 +283,7 @@ impl Plan {
 }
 
 /// Bytes free on the disk that holds `path` or the nearest folder above it that exists.
-fn free_space(path: &Path) -> u64 {
+pub fn free_space(path: &Path) -> u64 {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let existing = path.ancestors().find(|ancestor| ancestor.exists());
     existing.and_then(|folder| fs4::available_space(folder).ok()).unwrap_or(u64::MAX)

@@ -10,6 +10,7 @@ use tomosieve_volume::slab::reflect;
 use tomosieve_volume::{Region, Shape, VolumeReader};
 
 use crate::Result;
+use crate::partial_volume::Rims;
 use crate::patch::Patch;
 use crate::scale::Scale;
 
@@ -30,6 +31,14 @@ pub struct Pool {
     bricks: Vec<Brick>,
     shape: Shape,
     slices: usize,
+}
+
+/// How voxels get the labels that stage 2 learns.
+pub struct Labelling<'a> {
+    /// The clustering of stage 1.
+    pub clusters: &'a Clusters,
+    /// Where partial-volume rims go, if anywhere.
+    pub rims: Option<Rims>,
 }
 
 /// A box of the volume.
@@ -84,7 +93,7 @@ impl Pool {
         plan: Vec<(Region, std::ops::Range<usize>)>,
         slices: usize,
         scale: Scale,
-        clusters: &Clusters,
+        labelling: &Labelling<'_>,
         mut read: impl FnMut(usize),
     ) -> Result<Self> {
         let mut bricks = Vec::with_capacity(plan.len());
@@ -102,8 +111,14 @@ impl Pool {
                 };
                 let raw = &mut raw[..depth * layer];
                 reader.read(&part, raw)?;
-                clusters.assign_slice(raw, &mut labels[z * layer..(z + depth) * layer])?;
-                values.par_extend(raw.par_iter().map(|&v| (scale.apply(v) * 65535.0).round() as u16));
+                let labels = &mut labels[z * layer..(z + depth) * layer];
+                labelling.clusters.assign_slice(raw, labels)?;
+                raw.par_iter_mut().for_each(|v| *v = scale.apply(*v));
+                if let Some(rims) = &labelling.rims {
+                    let slices = raw.par_chunks(layer).zip(labels.par_chunks_mut(layer));
+                    slices.for_each(|(values, labels)| rims.resolve(values, labels, region.size[2]));
+                }
+                values.par_extend(raw.par_iter().map(|&v| (v * 65535.0).round() as u16));
                 z += depth;
                 read(depth * layer);
             }

@@ -51,18 +51,12 @@ pub fn write(context: &Context<'_>, model: &Model) -> Result<()> {
     Ok(())
 }
 
-/// One slice as a picture: enlarged by a whole factor, or thinned out by one.
+/// One slice as a picture.
 fn panel(reader: &dyn VolumeReader, z: usize, paint: &dyn Fn(f32) -> Rgb<u8>) -> Result<RgbImage> {
     let shape = reader.shape();
     let mut voxels = vec![0.0_f32; shape.slice_voxels()];
     reader.read(&Region::slab(shape, z..z + 1)?, &mut voxels)?;
-    let longest = shape.y.max(shape.x);
-    let (up, down) = ((SIDE / longest).max(1), longest.div_ceil(SIDE).max(1));
-    let (height, width) = (shape.y.div_ceil(down) * up, shape.x.div_ceil(down) * up);
-    Ok(RgbImage::from_fn(width as u32, height as u32, |x, y| {
-        let (x, y) = (x as usize / up * down, y as usize / up * down);
-        paint(voxels[y * shape.x + x])
-    }))
+    Ok(drawing::panel([shape.y, shape.x], SIDE, |i| paint(voxels[i])))
 }
 
 /// Panels side by side, named above, the classes' colours below.

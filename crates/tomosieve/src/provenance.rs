@@ -112,6 +112,7 @@ impl InputRecord {
             voxel_type: if raw { VoxelType::from_name(&self.voxel_type) } else { None },
             big_endian: self.big_endian,
             offset: self.offset,
+            scratch: None,
         };
         let input = Input::open(&self.path, &options)?;
         if input.fingerprint == self.fingerprint {

@@ -36,11 +36,12 @@ fn compose(
     if let Some(outcome) = &provenance.correction
         && let Some(alarm) = &outcome.alarm
     {
-        let what = match outcome.steps {
-            0 => "the network of stage 2 was used, without self-correction".to_owned(),
-            steps => format!("the teacher after {steps} steps was used"),
+        let what = if alarm.is_idle() { "was left out" } else { "was stopped by its guard" };
+        let shipped = match outcome.steps {
+            0 => "the network of stage 2 made this result".to_owned(),
+            steps => format!("the teacher after {steps} steps made this result"),
         };
-        writeln!(out, "> **Self-correction was stopped by its guard**: {alarm}; {what}.\n")?;
+        writeln!(out, "> **Self-correction {what}**: {alarm}; {shipped}.\n")?;
     }
     writeln!(
         out,

@@ -135,6 +135,17 @@ impl RunDir {
         self.previews().join("reliability.png")
     }
 
+    /// Heat maps of `tomosieve explain`.
+    pub fn explanations(&self) -> PathBuf {
+        self.root.join("explain")
+    }
+
+    /// A file of one explanation: of which slice, at which layer, of one class or all.
+    pub fn explanation(&self, slice: usize, layer: &str, class: Option<usize>, ending: &str) -> PathBuf {
+        let class = class.map_or(String::new(), |class| format!("_class_{class}"));
+        self.explanations().join(format!("slice_{slice:05}_{layer}{class}{ending}"))
+    }
+
     /// The report.
     pub fn report(&self) -> PathBuf {
         self.root.join("report.md")
@@ -227,13 +238,8 @@ impl RunDir {
                 .map_err(|e| Error::file(folder, format!("cannot be made: {e}")))?;
             (OutputKind::TiffStack, stack_in(folder))
         };
-        let meta = OutputMeta {
-            names,
-            labels: table,
-            voxel_size: info.voxel_size,
-            unit: info.unit.clone(),
-            compression: TiffCompression::Lzw,
-        };
+        let compression = TiffCompression::Lzw;
+        let meta = OutputMeta { names, labels: table, compression, ..OutputMeta::like(info) };
         Ok(tomosieve_volume::create(kind, &path, info.shape, VoxelType::U8, &meta)?)
     }
 

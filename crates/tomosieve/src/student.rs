@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use tomosieve_nn::adam::Adam;
 use tomosieve_nn::losses::{Loss, LossConfig, masked_mean};
 use tomosieve_nn::networks::Network;
 use tomosieve_nn::segmenter::Segmenter;
@@ -44,7 +45,7 @@ impl Student {
     pub fn new(network: Network, loss: &LossConfig, device: &Device) -> Result<Self> {
         Ok(Self {
             network: network.train(),
-            optimizer: AdamConfig::new().with_epsilon(1e-8).init(),
+            optimizer: Adam::optimizer(1e-8),
             loss: tomosieve_nn::losses::by_config(loss)?,
             device: device.clone().autodiff(),
         })

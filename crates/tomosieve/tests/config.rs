@@ -55,14 +55,17 @@ fn later_layers_win() {
 fn what_cannot_be_is_refused_with_a_reason() {
     assert_eq!(
         refused("train.stepz=3"),
-        "unknown setting `train.stepz`; known in [train]: batch, crop, epochs, keep, learning_rate, \
-         pool, schedule, steps, strong"
+        "unknown setting `train.stepz`; known in [train]: batch, blind, crop, epochs, keep, \
+         learning_rate, partial_volume, pool, schedule, steps, strong"
     );
     assert_eq!(refused("input.classes=1"), "input.classes is 1; expected 2 to 255");
     assert_eq!(refused("input.classes=256"), "input.classes is 256; expected 2 to 255");
     assert_eq!(refused("input.slices=4"), "input.slices is 4; expected an odd number up to 99");
     assert_eq!(refused("train=3"), "`train` is a section; set one of its settings");
-    assert!(refused("network.name=resnet").starts_with("unknown network `resnet`; known: unet, "));
+    assert!(
+        refused("network.name=resnet")
+            .starts_with("unknown network `resnet`; did you mean `resunet`? known: unet, ")
+    );
     assert!(refused("cluster.method=som").contains("kmeans"));
     assert!(refused("loss.name=l2").contains("label-smoothing"));
     assert_eq!(refused("loss.q=1.2"), "loss.q is 1.2; expected 0.01 to 1");

@@ -47,7 +47,7 @@ fn volume() -> Memory {
 }
 
 fn sweep(depth: usize, tile: usize, overlap: usize) -> Sweep {
-    Sweep { depth, slices: 5, classes: 2, tile, overlap, scale: Scale { low: 0.0, high: 1.0 } }
+    Sweep { depth, slices: 5, classes: 2, tile, overlap, scale: Scale { low: 0.0, high: 1.0 }, rims: None }
 }
 
 /// Labels and confidences of all slices, and the number of windows it took.

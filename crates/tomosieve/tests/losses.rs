@@ -1,10 +1,11 @@
-//! Every loss of the roster in both kinds of training step, on a tiny network that must learn.
+//! Every loss of the roster in both kinds of training step, on a tiny network that must learn; and every network
+//! with every loss.
 
 use tomosieve::batches::Batch;
 use tomosieve::student::{IGNORE, Student};
 use tomosieve_nn::device;
 use tomosieve_nn::losses::{LossConfig, names};
-use tomosieve_nn::networks::{Network, NetworkConfig};
+use tomosieve_nn::networks::{NAMES, Network, NetworkConfig};
 
 const SIDE: usize = 16;
 const ITEMS: usize = 2;
@@ -22,8 +23,12 @@ fn batch() -> Batch {
 }
 
 fn student(name: &str) -> Student {
+    student_of("unet", name)
+}
+
+fn student_of(network: &str, name: &str) -> Student {
     let device = device::by_name("cpu").unwrap();
-    let network = NetworkConfig { name: "unet".into(), widths: vec![4, 8], groups: 4, dropout: 0.0 };
+    let network = NetworkConfig { name: network.into(), widths: vec![4, 8], groups: 4, dropout: 0.0 };
     let network = Network::new(&network, 1, CLASSES, 0, &device.clone().autodiff()).unwrap();
     let loss = LossConfig { name: name.into(), ..LossConfig::default() };
     Student::new(network, &loss, &device).unwrap()
@@ -38,6 +43,13 @@ fn trained(name: &str, batch: &Batch, class_weights: Option<&[f32]>) -> (f64, f6
     (first.loss, last.loss, last.agreement)
 }
 
+/// The same, with a teacher that is unsure of every third pixel.
+fn masked() -> Batch {
+    let mut masked = batch();
+    masked.labels.iter_mut().step_by(3).for_each(|label| *label = IGNORE);
+    masked
+}
+
 #[test]
 fn every_loss_learns_in_a_step_of_stage_2() {
     for name in names() {
@@ -48,11 +60,8 @@ fn every_loss_learns_in_a_step_of_stage_2() {
 
 #[test]
 fn every_loss_learns_in_a_masked_and_weighted_step_of_stage_3() {
-    let mut masked = batch();
-    // The teacher is unsure of every third pixel.
-    masked.labels.iter_mut().step_by(3).for_each(|label| *label = IGNORE);
     for name in names() {
-        let (first, last, agreement) = trained(name, &masked, Some(&[0.5, 1.0, 2.0]));
+        let (first, last, agreement) = trained(name, &masked(), Some(&[0.5, 1.0, 2.0]));
         assert!(last < first && agreement > 0.9, "{name}: loss {first} to {last}, agreement {agreement}");
     }
 }
@@ -64,5 +73,21 @@ fn a_batch_masked_altogether_changes_nothing_whatever_the_loss() {
         let (mut one, mut two) = (student(name), student(name));
         assert_eq!(one.step(nothing.clone(), None, 1e-2, 0).loss, 0.0, "{name}");
         assert_eq!(one.step(batch(), None, 1e-2, 1), two.step(batch(), None, 1e-2, 1), "{name}");
+    }
+}
+
+#[test]
+fn every_network_takes_a_step_of_either_stage_with_every_loss() {
+    for network in NAMES {
+        for name in names() {
+            let mut student = student_of(network, name);
+            let first = student.step(batch(), None, 1e-3, 0);
+            let second = student.step(masked(), Some(&[0.5, 1.0, 2.0]), 1e-3, 1);
+            let again = student.step(batch(), None, 1e-3, 2);
+            for done in [&first, &second, &again] {
+                assert!(done.loss.is_finite() && done.loss > 0.0, "{network}, {name}: {}", done.loss);
+            }
+            assert!(again.loss != first.loss, "{network}, {name}: the weights did not move");
+        }
     }
 }

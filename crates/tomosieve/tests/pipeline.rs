@@ -16,7 +16,7 @@ use tomosieve::run_dir::RunDir;
 use tomosieve::stages::Context;
 use tomosieve::stages::evaluate::{self, Evaluation, Special, Truth};
 use tomosieve::{Config, Error, phantom_files, plan};
-use tomosieve_volume::OpenOptions;
+use tomosieve_volume::{Memory, OpenOptions, Region};
 
 /// A folder with a small sand phantom in it: noisy, so that there is something to correct.
 fn phantom() -> TempDir {
@@ -141,16 +141,53 @@ fn the_method_learns_and_beats_its_pseudo_labels() {
         .collect();
     assert_eq!(losses.len(), 200);
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-    assert!(mean(&losses[180..]) < 0.6 * mean(&losses[..5]), "the loss hardly fell: {losses:?}");
+    // The noise of labels whose slice is hidden cannot be learned; what is left of the loss is that.
+    assert!(mean(&losses[180..]) < 0.7 * mean(&losses[..5]), "the loss hardly fell: {losses:?}");
     let stages = scores(phantom.path(), &output, &config).stages;
     let miou = |stage: &str| stages[stage].miou;
     assert!(
-        miou("correct") > miou("pseudo_labels") + 0.01,
+        miou("correct") > miou("pseudo_labels") + 0.1,
         "pseudo labels {:.3}, stage 2 {:.3}, stage 3 {:.3}",
         miou("pseudo_labels"),
         miou("train"),
         miou("correct")
     );
+}
+
+#[test]
+fn self_correction_is_left_out_where_it_could_only_do_harm() {
+    let phantom = phantom();
+    let weights = |run: &Path, file: &str| {
+        let bytes = std::fs::read(run.join(file)).unwrap();
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[8 + header..].to_vec() // the header names the stage
+    };
+    for (name, setting, reason) in [
+        ("settled", "correct.guard_confirmed=0.1", "confirm"),
+        ("single", "input.slices=1", "input.slices = 1"),
+    ] {
+        let output = phantom.path().join(name);
+        run(phantom.path(), &output, &config(&["train.steps=20", setting]), &Silent, false).unwrap();
+        assert!(weights(&output, "model.safetensors") == weights(&output, "student.safetensors"), "{name}");
+        let report = std::fs::read_to_string(output.join("report.md")).unwrap();
+        let first = report.lines().nth(2).unwrap();
+        assert!(first.starts_with("> **Self-correction was left out**") && first.contains(reason), "{first}");
+    }
+}
+
+#[test]
+fn lost_structure_restores_the_last_good_network() {
+    let phantom = phantom();
+    let output = phantom.path().join("run");
+    // A learning rate that wrecks the student, and a teacher that follows it at once.
+    let wreck = ["train.steps=100", "correct.learning_rate=0.3", "correct.momentum=0.1"];
+    run(phantom.path(), &output, &config(&wreck), &Silent, false).unwrap();
+    let record: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(output.join("provenance.json")).unwrap()).unwrap();
+    assert!(!record["correction"]["alarm"].is_null(), "{record}");
+    assert!(record["correction"]["steps"].as_u64().unwrap() < 20, "{record}");
+    let stages = scores(phantom.path(), &output, &config(&wreck)).stages;
+    assert!(stages["correct"].miou > stages["train"].miou - 0.05);
 }
 
 #[test]
@@ -215,7 +252,7 @@ fn all_outputs_are_there_and_agree() {
     let read = |name: &str| {
         let volume = RunDir::open_labels(&output.join(name)).unwrap();
         let mut voxels = vec![0.0; volume.shape().voxels()];
-        volume.read(&tomosieve_volume::Region::whole(volume.shape()), &mut voxels).unwrap();
+        volume.read(&Region::whole(volume.shape()), &mut voxels).unwrap();
         voxels
     };
     assert_eq!(read("segmentation"), read("segmentation.ome.zarr/0"));
@@ -228,4 +265,37 @@ fn all_outputs_are_there_and_agree() {
     assert!((shares - 1.0).abs() < 1e-9);
     assert_eq!(std::fs::read_dir(output.join("previews")).unwrap().count(), 4); // three slices, the flow
     assert!(!output.join("checkpoint").exists());
+}
+
+#[test]
+fn a_sparse_truth_is_compared_where_it_is() {
+    let phantom = phantom();
+    let output = phantom.path().join("run");
+    let config = config(&["train.steps=5", "correct.steps=4"]);
+    run(phantom.path(), &output, &config, &Silent, false).unwrap();
+    let whole = RunDir::open_labels(&phantom.path().join("truth")).unwrap();
+    let shape = whole.shape();
+    let mut voxels = vec![0.0; shape.voxels()];
+    whole.read(&Region::whole(shape), &mut voxels).unwrap();
+    let labelled = [3, 4, 11];
+    for (z, slice) in voxels.chunks_exact_mut(shape.slice_voxels()).enumerate() {
+        if !labelled.contains(&z) {
+            slice.fill(255.0);
+        }
+    }
+    let sparse = Memory::new(shape, voxels).unwrap();
+    let truth = Truth::new(Box::new(sparse), Special { background: 0, ignore: 255 }).unwrap();
+    let input = Input::open(&phantom.path().join("volume"), &OpenOptions::default()).unwrap();
+    let folder = RunDir::open(&output).unwrap();
+    let context =
+        Context { config: &config, input: &input, run: &folder, progress: &Silent, memory: 1 << 30 };
+    let evaluation = evaluate::run(&context, &truth).unwrap();
+    for stage in ["pseudo_labels", "train", "correct"] {
+        let counted: u64 = evaluation.stages[stage].support.iter().sum();
+        assert_eq!(counted, (labelled.len() * shape.slice_voxels()) as u64, "{stage}");
+    }
+    let curve = evaluation.reliability.unwrap();
+    let counted: u64 = curve.bins.iter().map(|bin| bin.count).sum();
+    assert_eq!(counted, (labelled.len() * shape.slice_voxels()) as u64);
+    assert!((0.0..=1.0).contains(&curve.ece.unwrap()));
 }

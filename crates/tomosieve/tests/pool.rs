@@ -2,7 +2,7 @@
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use tomosieve::pool::Pool;
+use tomosieve::pool::{Labelling, Pool};
 use tomosieve::scale::Scale;
 use tomosieve_cluster::{Clustering, Histogram, KMeans};
 use tomosieve_volume::{Memory, Region, Shape, VolumeReader, reflect};
@@ -24,7 +24,8 @@ fn load(
     volume.read(&Region::whole(volume.shape()), &mut voxels).unwrap();
     histogram.add(&voxels);
     let clusters = KMeans {}.fit(&histogram, 3).unwrap();
-    (Pool::load(volume, plan, slices, SCALE, &clusters, |_| ()).unwrap(), clusters)
+    let labelling = Labelling { clusters: &clusters, rims: None };
+    (Pool::load(volume, plan, slices, SCALE, &labelling, |_| ()).unwrap(), clusters)
 }
 
 #[test]

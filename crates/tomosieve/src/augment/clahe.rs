@@ -12,9 +12,11 @@
 //! and every pixel takes the bilinear mean of the maps of the four nearest tile centres. The clip
 //! limit is `U(1, 4)`, whatever the strength. Each slice has its own maps, as each image has in a peer.
 //!
-//! Equal to `OpenCV` 4.11's `createCLAHE` to the last of the 8 bits, hence to Albumentations 2.0.8,
-//! whose default is a grid of 8 × 8 tiles; ours is a tile size in pixels, so that crops of any size
-//! are treated alike.
+//! With the same tiles and clip limit, the difference to `OpenCV` 4.11's `createCLAHE` is zero: every
+//! pixel is equal to the last of the 8 bits (`tests/views.rs` asserts equality, not closeness; `tests/peers/views`
+//! does so on fresh images, grids and limits). Albumentations 2.0.8 calls that function, on 8 bits too.
+//! Its default is a grid of 8 × 8 tiles; ours is a tile size in pixels, so that crops of any size are
+//! treated alike.
 //!
 //! Reference: Zuiderveld 1994, *Contrast limited adaptive histogram equalization*, Graphics Gems IV,
 //! 474–485.

@@ -26,6 +26,8 @@ use color_jitter::ColorJitter;
 use dihedral::{Dihedral, Turn};
 use gamma::Gamma;
 
+use crate::{Error, Result};
+
 type View = Box<dyn Augment>;
 
 /// Names and how to make what they name.
@@ -72,16 +74,6 @@ impl Default for StrongConfig {
     }
 }
 
-/// A name that is not in the roster.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown view `{got}`; known: {known}")]
-pub struct UnknownView {
-    /// What was asked for.
-    pub got: String,
-    /// The names that would do, separated by commas.
-    pub known: String,
-}
-
 /// Names of the weak views.
 pub fn weak_names() -> impl Iterator<Item = &'static str> {
     WEAK.iter().map(|&(name, _)| name)
@@ -100,23 +92,25 @@ pub fn names() -> Vec<&'static str> {
 /// The weak views of these names, in this order.
 ///
 /// # Errors
-/// [`UnknownView`] if a name is none of [`weak_names`].
-pub fn weak(views: &[String]) -> Result<Vec<Box<dyn Augment>>, UnknownView> {
+/// [`Error::Config`] if a name is none of [`weak_names`].
+pub fn weak(views: &[String]) -> Result<Vec<Box<dyn Augment>>> {
     views.iter().map(|name| Ok(find(WEAK, name)?())).collect()
 }
 
 /// The strong views of a configuration, in its order.
 ///
 /// # Errors
-/// [`UnknownView`] if a name is none of [`strong_names`].
-pub fn strong(config: &StrongConfig) -> Result<Vec<Box<dyn Augment>>, UnknownView> {
+/// [`Error::Config`] if a name is none of [`strong_names`].
+pub fn strong(config: &StrongConfig) -> Result<Vec<Box<dyn Augment>>> {
     config.views.iter().map(|name| Ok(find(STRONG, name)?(config))).collect()
 }
 
 /// The roster's entry of that name.
-fn find<T: Copy>(roster: Roster<T>, name: &str) -> Result<T, UnknownView> {
-    roster.iter().find(|(known, _)| *known == name).map(|&(_, make)| make).ok_or_else(|| UnknownView {
-        got: name.to_owned(),
-        known: roster.iter().map(|&(known, _)| known).collect::<Vec<_>>().join(", "),
-    })
+fn find<T: Copy>(roster: Roster<T>, name: &str) -> Result<T> {
+    let found = roster.iter().find(|(known, _)| *known == name);
+    let (_, make) = found.ok_or_else(|| {
+        let known: Vec<&str> = roster.iter().map(|&(known, _)| known).collect();
+        Error::unknown("view", name, &known)
+    })?;
+    Ok(*make)
 }

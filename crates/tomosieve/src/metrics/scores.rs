@@ -40,6 +40,9 @@ pub struct Scores {
     /// Mean `IoU` with the background.
     #[serde(deserialize_with = "null_is_nan")]
     pub miou_all: f64,
+    /// Mean Dice (F1) with the background.
+    #[serde(deserialize_with = "null_is_nan")]
+    pub dice_all: f64,
     /// Truth class of each predicted cluster.
     pub mapping: Vec<u8>,
     /// Pixels by truth class.
@@ -104,6 +107,7 @@ impl Scores {
             dice: mean(&dice_by_class, &foreground),
             accuracy_all: accuracy(&every),
             miou_all: mean(&iou, &every),
+            dice_all: mean(&dice_by_class, &every),
             iou,
             dice_by_class,
             mapping,

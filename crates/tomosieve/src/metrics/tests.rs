@@ -32,6 +32,7 @@ struct Case {
     miou: f64,
     miou_all: f64,
     dice: f64,
+    dice_all: f64,
     support: Vec<u64>,
 }
 
@@ -88,6 +89,7 @@ fn scores_are_scikit_learns_and_the_matching_scipys() {
         close(scores.miou, case.miou, "miou");
         close(scores.miou_all, case.miou_all, "miou_all");
         close(scores.dice, case.dice, "dice");
+        close(scores.dice_all, case.dice_all, "dice_all");
         scores.iou.iter().zip(&case.iou).for_each(|(&got, &expected)| close(got, expected, "iou"));
     }
 }
@@ -105,9 +107,13 @@ fn hand_worked_scores() {
     close(scores.dice, f64::midpoint(90.0 / 125.0, 80.0 / 100.0), "dice");
     close(scores.accuracy_all, 155.0 / 200.0, "accuracy_all");
     close(scores.miou_all, (70.0 / 105.0 + 45.0 / 80.0 + 40.0 / 60.0) / 3.0, "miou_all");
+    close(scores.dice_all, (140.0 / 175.0 + 90.0 / 125.0 + 80.0 / 100.0) / 3.0, "dice_all");
 
     let none = Scores::matched(&matrix, None);
-    assert_eq!((none.accuracy, none.miou), (scores.accuracy_all, scores.miou_all));
+    assert_eq!(
+        (none.accuracy, none.miou, none.dice),
+        (scores.accuracy_all, scores.miou_all, scores.dice_all)
+    );
 }
 
 #[test]

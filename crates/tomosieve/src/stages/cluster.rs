@@ -5,6 +5,7 @@
 
 use std::ops::RangeInclusive;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tomosieve_cluster::{Clusters, Histogram, RangeScan, Scan};
 use tomosieve_volume::slab::Slabs;
@@ -51,7 +52,7 @@ pub fn run(context: &Context<'_>) -> Result<Stage1> {
     };
 
     let shape = input.shape();
-    let mut counts = vec![0_u64; clusters.classes()];
+    let mut counts = [0_u64; 256];
     let table = palette::label_table(&clusters);
     let mut writer = run.create_like(&run.pseudo_labels(), input, Some(table))?;
     let mut labels = Vec::new();
@@ -59,7 +60,7 @@ pub fn run(context: &Context<'_>) -> Result<Stage1> {
     stream(context, |voxels| {
         labels.resize(voxels.len(), 0);
         clusters.assign_slice(voxels, &mut labels)?;
-        labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
+        counts.iter_mut().zip(tally(&labels)).for_each(|(sum, count)| *sum += count);
         Ok(writer.write(Voxels::U8(&labels))?)
     })?;
     progress.end();
@@ -67,7 +68,7 @@ pub fn run(context: &Context<'_>) -> Result<Stage1> {
 
     let total = shape.voxels() as u64;
     let stage1 = Stage1 {
-        fractions: counts.iter().map(|&count| count as f64 / total as f64).collect(),
+        fractions: counts[..clusters.classes()].iter().map(|&count| count as f64 / total as f64).collect(),
         clusters,
         scale,
         voxels: total,
@@ -75,6 +76,22 @@ pub fn run(context: &Context<'_>) -> Result<Stage1> {
     };
     run.write_json(&run.clusters(), &stage1)?;
     Ok(stage1)
+}
+
+/// Voxels of each label.
+fn tally(labels: &[u8]) -> [u64; 256] {
+    let of_part = |part: &[u8]| {
+        // Four tables keep runs of one label from waiting for each other's store.
+        let mut tables = [[0_u32; 256]; 4];
+        let (fours, rest) = part.as_chunks::<4>();
+        for four in fours {
+            tables.iter_mut().zip(four).for_each(|(table, &label)| table[usize::from(label)] += 1);
+        }
+        rest.iter().for_each(|&label| tables[0][usize::from(label)] += 1);
+        std::array::from_fn(|label| tables.iter().map(|table| u64::from(table[label])).sum())
+    };
+    let sum = |a: [u64; 256], b: [u64; 256]| std::array::from_fn(|label| a[label] + b[label]);
+    labels.par_chunks(1 << 18).map(of_part).reduce(|| [0; 256], sum)
 }
 
 /// Values outside the scale moved to its ends.
@@ -144,4 +161,17 @@ fn stream(context: &Context<'_>, mut each: impl FnMut(&[f32]) -> Result<()>) -> 
         context.progress.advance(slab.z.len() as u64, "");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tally;
+
+    #[test]
+    fn every_label_is_counted_once() {
+        let labels: Vec<u8> = (0..700_003_u64).map(|i| (i * i % 251) as u8).collect();
+        let mut expected = [0; 256];
+        labels.iter().for_each(|&label| expected[usize::from(label)] += 1);
+        assert_eq!(tally(&labels), expected);
+    }
 }

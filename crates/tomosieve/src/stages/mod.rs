@@ -4,6 +4,7 @@ use tomosieve_nn::device;
 
 use crate::config::Config;
 use crate::input::Input;
+use crate::partial_volume::Rims;
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::{Error, Result};
@@ -11,6 +12,7 @@ use crate::{Error, Result};
 pub mod cluster;
 pub mod correct;
 pub mod evaluate;
+pub mod explain;
 pub mod predict;
 pub mod train;
 
@@ -41,10 +43,16 @@ impl Context<'_> {
         found.ok_or_else(|| Error::file(path, "missing; run `tomosieve cluster` first"))
     }
 
+    /// Where partial-volume rims go, if they are to go anywhere.
+    fn rims(&self, stage1: &cluster::Stage1) -> Option<Rims> {
+        let means = || stage1.clusters.means.iter().map(|&mean| stage1.scale.apply(mean as f32)).collect();
+        self.config.train.partial_volume.then(|| Rims::new(means()))
+    }
+
     /// How a training stage draws its crops: the pool's boxes are the same for stages 2 and 3.
     fn pool(&self, stage1: &cluster::Stage1) -> Result<crate::pool::Pool> {
         use crate::batches::{Stream, generator};
-        use crate::pool::Pool;
+        use crate::pool::{Labelling, Pool};
 
         let (config, shape) = (self.config, self.input.shape());
         let crop = config.train.crop.max(config.correct.crop);
@@ -54,7 +62,8 @@ impl Context<'_> {
         let total: usize = plan.iter().map(|(region, _)| region.voxels()).sum();
         self.progress.begin("reading crops", total as u64, 0, "voxels");
         let (reader, scale) = (self.input.reader.as_ref(), stage1.scale);
-        let pool = Pool::load(reader, plan, config.input.slices, scale, &stage1.clusters, |voxels| {
+        let labelling = Labelling { clusters: &stage1.clusters, rims: self.rims(stage1) };
+        let pool = Pool::load(reader, plan, config.input.slices, scale, &labelling, |voxels| {
             self.progress.advance(voxels as u64, "");
         })?;
         self.progress.end();

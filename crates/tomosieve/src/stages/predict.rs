@@ -21,12 +21,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
 
     let table = palette::label_table(&stage1.clusters);
     let info = input.reader.info();
-    let zarr = |labels| OutputMeta {
-        labels,
-        voxel_size: info.voxel_size,
-        unit: info.unit.clone(),
-        ..OutputMeta::default()
-    };
+    let zarr = |labels| OutputMeta { labels, ..OutputMeta::like(info) };
     let create = |path: &std::path::Path, labels| {
         tomosieve_volume::create(OutputKind::OmeZarr, path, shape, VoxelType::U8, &zarr(labels))
     };
@@ -79,6 +74,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
 pub fn sweep(context: &Context<'_>, model: &model::Model) -> Result<Sweep> {
     let mut sweep = Sweep::new(context.config, model.scale);
     (sweep.slices, sweep.classes) = (model.slices, model.classes);
+    sweep.rims = context.rims(&context.stage1()?);
     sweep.depth = crate::plan::sweep_depth(&sweep, context.config, context.input.shape(), context.memory)?;
     Ok(sweep)
 }

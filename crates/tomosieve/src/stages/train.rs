@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tomosieve_nn::networks::Network;
 
 use super::{Context, steps};
-use crate::batches::{Batches, Stream, seed_for};
+use crate::batches::{Batches, Stream, ahead, seed_for};
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Ledger, Stage};
 use crate::student::Student;
@@ -45,39 +45,43 @@ pub fn run(context: &Context<'_>) -> Result<()> {
         crop: settings.crop,
         weak: augment::weak(&config.views.weak)?,
         strong: if strong > 0 { augment::strong(&config.views.strong_config())? } else { Vec::new() },
+        blind: settings.blind,
         seed: config.seed,
         stream: Stream::Train,
     };
     let mut journal = Journal::open(run, Stage::Train, first)?;
     let mut saved = Instant::now();
     progress.begin("train", total as u64, first as u64, "steps");
-    for step in first..total {
-        let batch = batches.draw_mixed(step, strong);
-        let rate = settings.schedule.rate(settings.learning_rate, step, total);
-        let fractions = fractions(&batch.labels, classes);
-        let done = student.step(batch, None, rate, seed_for(config.seed, Stream::Train, step, usize::MAX));
-        let step = step + 1;
-        journal.add(&Entry {
-            stage: Stage::Train,
-            step,
-            loss: done.loss,
-            learning_rate: rate,
-            confident: 1.0,
-            agreement: done.agreement,
-            confidence: None,
-            fractions,
-        })?;
-        progress.advance(1, &format!("loss {:.3}", done.loss));
-        let stopped = progress.stopped();
-        if step < total && (stopped || saved.elapsed() > CHECKPOINT_EVERY) {
-            journal.flush()?;
-            checkpoints::save(run, Stage::Train, &key, step, &(), |folder| student.save(folder))?;
-            saved = Instant::now();
+    std::thread::scope(|scope| {
+        for (step, batch) in ahead(scope, first..total, |step| batches.draw_mixed(step, strong)) {
+            let rate = settings.schedule.rate(settings.learning_rate, step, total);
+            let fractions = fractions(&batch.labels, classes);
+            let done =
+                student.step(batch, None, rate, seed_for(config.seed, Stream::Train, step, usize::MAX));
+            let step = step + 1;
+            journal.add(&Entry {
+                stage: Stage::Train,
+                step,
+                loss: done.loss,
+                learning_rate: rate,
+                confident: 1.0,
+                agreement: done.agreement,
+                confidence: None,
+                fractions,
+            })?;
+            progress.advance(1, &format!("loss {:.3}", done.loss));
+            let stopped = progress.stopped();
+            if step < total && (stopped || saved.elapsed() > CHECKPOINT_EVERY) {
+                journal.flush()?;
+                checkpoints::save(run, Stage::Train, &key, step, &(), |folder| student.save(folder))?;
+                saved = Instant::now();
+            }
+            if stopped && step < total {
+                return Err(Error::Stopped { stage: "train" });
+            }
         }
-        if stopped && step < total {
-            return Err(Error::Stopped { stage: "train" });
-        }
-    }
+        Ok(())
+    })?;
     progress.end();
     journal.flush()?;
     if settings.keep {

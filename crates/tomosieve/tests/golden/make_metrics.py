@@ -58,6 +58,7 @@ def case(rng, classes, clusters, noise):
     present = [c for c in range(1, classes) if (truth == c).any()]  # 0 is the background
     every = [c for c in range(classes) if (truth == c).any()]
     iou = lambda which: jaccard_score(truth, guess, labels=which, average="macro", zero_division=0)
+    dice = lambda which: f1_score(truth, guess, labels=which, average="macro", zero_division=0)
     by_class = jaccard_score(truth, guess, labels=range(classes), average=None, zero_division=0)
     return {
         "matrix": matrix.tolist(),
@@ -68,7 +69,8 @@ def case(rng, classes, clusters, noise):
         "iou": by_class.tolist(),
         "miou": float(iou(present)),
         "miou_all": float(iou(every)),
-        "dice": float(f1_score(truth, guess, labels=present, average="macro", zero_division=0)),
+        "dice": float(dice(present)),
+        "dice_all": float(dice(every)),
         "support": np.bincount(truth, minlength=classes).tolist(),
     }
 

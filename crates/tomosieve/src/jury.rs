@@ -1,0 +1,116 @@
+//! The crops on which stage 3 judges its teacher, without labels.
+
+use crate::batches::{Stream, generator};
+use crate::confidence::most_likely;
+use crate::partial_volume::Rims;
+use crate::patch::Patch;
+use crate::pool::Pool;
+use crate::predictor::Predict;
+use crate::structure::{self, Contrasts};
+
+/// Pixels that all crops have together, about.
+const PIXELS: usize = 1 << 18;
+/// Draws of which the crop with most of a class is taken.
+const DRAWS: usize = 8;
+
+/// Seeded crops, without any view, in which every class has its part.
+pub struct Jury {
+    crops: Vec<Patch>,
+    contrasts: Vec<Contrasts>,
+    noise: f32,
+    rims: Option<Rims>,
+    /// What the crops' pseudo labels are like.
+    pub pseudo_labels: Verdict,
+}
+
+/// What a segmentation of the crops is like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verdict {
+    /// Share of each class.
+    pub shares: Vec<f64>,
+    /// Structure that the image confirms; see [`structure`].
+    pub structure: f64,
+}
+
+impl Jury {
+    /// A jury of crops of `crop` pixels a side.
+    pub fn new(pool: &Pool, crop: usize, classes: usize, rims: Option<Rims>, seed: u64) -> Self {
+        let count = (PIXELS / (crop * crop)).max(classes);
+        let crops: Vec<Patch> =
+            (0..count).map(|item| draw(pool, crop, (item % classes) as u8, seed, item)).collect();
+        let contrasts: Vec<Contrasts> = crops.iter().map(Contrasts::of).collect();
+        let noise = structure::noise(&contrasts);
+        let maps = crops.iter().map(|crop| crop.labels.as_slice());
+        let pseudo_labels = Verdict {
+            shares: shares(maps.clone(), classes),
+            structure: structure::score(&contrasts, maps, noise),
+        };
+        Self { crops, contrasts, noise, rims, pseudo_labels }
+    }
+
+    /// What the crops look like to a network.
+    pub fn judge(&self, network: &dyn Predict) -> Verdict {
+        let maps: Vec<Vec<u8>> = self.crops.iter().map(|crop| self.segment(crop, network)).collect();
+        let maps = maps.iter().map(Vec::as_slice);
+        Verdict {
+            shares: shares(maps.clone(), self.pseudo_labels.shares.len()),
+            structure: structure::score(&self.contrasts, maps, self.noise),
+        }
+    }
+
+    /// The classes of a crop, `[h, w]`.
+    fn segment(&self, crop: &Patch, network: &dyn Predict) -> Vec<u8> {
+        let plane = crop.pixels();
+        let shape = [1, crop.slices, crop.height, crop.width];
+        let probabilities = network.probabilities(crop.image.clone(), shape);
+        let mut labels: Vec<u8> =
+            (0..plane).map(|pixel| most_likely(&probabilities, pixel, plane).0).collect();
+        if let Some(rims) = &self.rims {
+            rims.resolve(crop.middle(), &mut labels, crop.width);
+        }
+        labels
+    }
+}
+
+/// Share of the pseudo labels that a network finds again when their own slice is hidden from it: what is
+/// left is noise of the labels, or too fine to be learned.
+pub fn confirmed(pool: &Pool, crop: usize, network: &dyn Predict, seed: u64) -> f64 {
+    let count = (PIXELS / (crop * crop)).max(1);
+    let (mut same, mut total) = (0_usize, 0_usize);
+    for item in 0..count {
+        let mut patch = pool.draw(crop, &mut generator(seed, Stream::Guard, 1, item));
+        patch.hide_middle(item % 2 == 0);
+        let plane = patch.pixels();
+        let shape = [1, patch.slices, patch.height, patch.width];
+        let probabilities = network.probabilities(patch.image, shape);
+        let found = (0..plane).map(|pixel| most_likely(&probabilities, pixel, plane).0);
+        same += found.zip(&patch.labels).filter(|(found, label)| found == *label).count();
+        total += plane;
+    }
+    same as f64 / total as f64
+}
+
+/// Of some crops the one that has most of class `wanted`; an eighth of its pixels is enough.
+fn draw(pool: &Pool, crop: usize, wanted: u8, seed: u64, item: usize) -> Patch {
+    let mut rng = generator(seed, Stream::Guard, 0, item);
+    let mut best = pool.draw(crop, &mut rng);
+    let amount = |patch: &Patch| {
+        let pixels = patch.labels.iter().map(|&label| usize::from(label == wanted)).sum::<usize>();
+        pixels.min(patch.labels.len() / 8)
+    };
+    for _ in 1..DRAWS {
+        let other = pool.draw(crop, &mut rng);
+        if amount(&other) > amount(&best) {
+            best = other;
+        }
+    }
+    best
+}
+
+/// Share of each class among some maps.
+fn shares<'a>(maps: impl Iterator<Item = &'a [u8]>, classes: usize) -> Vec<f64> {
+    let mut counts = vec![0_u64; classes];
+    maps.flatten().for_each(|&label| counts[usize::from(label)] += 1);
+    let total = counts.iter().sum::<u64>().max(1) as f64;
+    counts.iter().map(|&count| count as f64 / total).collect()
+}
