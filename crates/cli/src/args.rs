@@ -7,7 +7,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tomosieve::config::Layers;
 use tomosieve::stages::evaluate::Special;
 use tomosieve::{Config, Error, Result, study};
-use tomosieve_volume::{OpenOptions, Shape, VoxelType};
+use tomosieve_volume::{Shape, VoxelType};
+
+mod convert;
+mod raw;
+
+pub(crate) use convert::Convert;
+pub(crate) use raw::Raw;
 
 /// Segments synchrotron CT volumes into their material phases: no label, no pre-trained model.
 #[derive(Debug, Parser)]
@@ -50,10 +56,14 @@ pub(crate) enum Command {
     Predict(Resume),
     /// Compare a run, or any label volume, with a truth
     Evaluate(Evaluate),
+    /// Show where the networks of a run find what speaks for each class: Grad-CAM heat maps of a slice
+    Explain(Explain),
     /// One of the paper's studies: many runs that differ in one thing, as a table and a figure
     Study(Study),
     /// Tell what a volume is: axes, shape, type, range, and how each was inferred
     Inspect(Inspect),
+    /// Copy a volume into another format: TIFF, OME-Zarr, HDF5, NRRD, MHA, NIfTI or .npy
+    Convert(Convert),
     /// Make a synthetic CT volume with its exact truth
     Phantom(Phantom),
     /// Write the complete commented configuration
@@ -68,7 +78,7 @@ pub(crate) enum Command {
 /// A volume and the run made from it.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// A folder of TIFF slices, a multipage TIFF, an .npy, a Zarr, or a raw file (with --shape)
+    /// A folder of TIFF slices, TIFF, HDF5, Zarr, NRRD, MHA, NIfTI, MRC, .npy, or a raw file (with --shape)
     pub input: PathBuf,
     /// The run folder
     #[arg(long, short)]
@@ -117,44 +127,6 @@ pub(crate) struct Manner {
     /// Print what would be done, and the memory, disk and time it would take
     #[arg(long)]
     pub dry_run: bool,
-}
-
-/// What a raw file does not say itself.
-#[derive(Debug, Args)]
-pub(crate) struct Raw {
-    /// Shape of a raw volume
-    #[arg(long, value_name = "Z,Y,X", value_parser = shape)]
-    pub shape: Option<Shape>,
-    /// Voxel type of a raw volume, such as u16 or float32
-    #[arg(long, value_name = "TYPE", value_parser = voxel_type)]
-    pub dtype: Option<VoxelType>,
-    /// Byte order of a raw volume
-    #[arg(long, value_enum)]
-    pub endian: Option<Endian>,
-    /// Bytes before the first voxel of a raw volume
-    #[arg(long, value_name = "BYTES", default_value_t = 0)]
-    pub offset: u64,
-}
-
-/// Byte order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Endian {
-    /// Least significant byte first.
-    Little,
-    /// Most significant byte first.
-    Big,
-}
-
-impl Raw {
-    /// The reader's options.
-    pub(crate) fn options(&self) -> OpenOptions {
-        OpenOptions {
-            shape: self.shape,
-            voxel_type: self.dtype,
-            big_endian: self.endian.map(|order| order == Endian::Big),
-            offset: self.offset,
-        }
-    }
 }
 
 /// Settings of a run; each is also in the configuration.
@@ -265,6 +237,22 @@ impl TruthLabels {
     pub(crate) fn special(self) -> Special {
         Special { background: self.background, ignore: self.ignore }
     }
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The run folder; heat maps go into its explain/
+    pub run: PathBuf,
+    /// z of the slice, from 0
+    #[arg(long, value_name = "Z")]
+    pub slice: usize,
+    /// One class alone [default: all]
+    #[arg(long, value_name = "C")]
+    pub class: Option<usize>,
+    /// The activation to ask at, such as encoder.2 [default: the last of the coarsest]
+    #[arg(long, value_name = "NAME")]
+    pub layer: Option<String>,
 }
 
 /// Arguments of `study`.
@@ -391,7 +379,7 @@ fn voxel_type(text: &str) -> std::result::Result<VoxelType, String> {
 
 /// An [`Error::Input`] for a path that is not there at all.
 pub(crate) fn must_exist(path: &Path) -> Result<()> {
-    if path.exists() {
+    if tomosieve_volume::exists(path) {
         return Ok(());
     }
     Err(Error::Input(format!("`{}`: no such file or folder", path.display())))

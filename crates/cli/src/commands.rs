@@ -15,7 +15,8 @@ use tomosieve::progress::Progress;
 use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
 use tomosieve::stages::evaluate::{Evaluation, Special, Truth};
-use tomosieve::stages::{Context, cluster, evaluate};
+use tomosieve::stages::explain::Question;
+use tomosieve::stages::{Context, cluster, evaluate, explain};
 use tomosieve::summary::Summary;
 use tomosieve::{Config, Error, Result, augment, phantom_files};
 use tomosieve_volume::OpenOptions;
@@ -23,6 +24,7 @@ use tomosieve_volume::OpenOptions;
 use crate::args::{self, Acquisition, Cli, Command, Global, Manner};
 use crate::progress::{Screen, duration};
 
+mod convert;
 mod demo;
 mod inspect;
 mod study;
@@ -44,10 +46,15 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<()> {
             let evaluation = evaluate_labels(&args.labels, &args.truth, args.special.special(), screen)?;
             show_evaluation(&evaluation, global.json)
         }
+        Command::Explain(args) => explain(args, global, screen),
         Command::Study(args) => study::run(args, global, screen),
         Command::Inspect(args) => {
             threads(global.threads.unwrap_or(0))?;
             inspect::run(args, global.json, screen)
+        }
+        Command::Convert(args) => {
+            threads(global.threads.unwrap_or(0))?;
+            convert::run(args, global.json, screen)
         }
         Command::Phantom(args) => {
             threads(global.threads.unwrap_or(0))?;
@@ -183,6 +190,21 @@ fn show_evaluation(evaluation: &Evaluation, json: bool) -> Result<()> {
         let iou: Vec<String> = scores.iou.iter().map(|v| format!("{:5.1}", 100.0 * v)).collect();
         let (accuracy, miou) = (100.0 * scores.accuracy, 100.0 * scores.miou);
         print(&format!("{name:<15}{accuracy:>10.2}{miou:>8.2}   {}", iou.join(" ")))?;
+    }
+    Ok(())
+}
+
+/// Heat maps of a slice of a run.
+fn explain(args: &args::Explain, global: &Global, screen: &Screen) -> Result<()> {
+    threads(global.threads.unwrap_or(0))?;
+    let question = Question { slice: args.slice, class: args.class, layer: args.layer.clone() };
+    let explanation = explain::run(&RunDir::open(&args.run)?, &question, screen)?;
+    if global.json {
+        return print(&json!(explanation).to_string());
+    }
+    print(&format!("picture {}", explanation.picture.display()))?;
+    for (stage, of) in &explanation.stages {
+        print(&format!("{stage:<7} {}", of.maps.display()))?;
     }
     Ok(())
 }

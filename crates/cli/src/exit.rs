@@ -20,10 +20,9 @@ pub(crate) const INTERRUPTED: u8 = 130;
 #[allow(clippy::match_same_arms)] // grouped by what failed, not by the code
 pub(crate) fn code(error: &Error) -> u8 {
     match error {
-        Error::Config(_) | Error::Exists(_) | Error::View(_) | Error::Phantom(_) => USAGE,
+        Error::Config(_) | Error::Exists(_) | Error::Phantom(_) => USAGE,
         Error::Network(tomosieve_nn::Error::ModelFile { .. }) => FAILED,
         Error::Network(_) => USAGE,
-        Error::Cluster(tomosieve_cluster::Error::UnknownMethod { .. }) => USAGE,
         Error::Cluster(_) | Error::Input(_) | Error::Metrics(_) => INPUT,
         Error::Volume(e) => match e.kind() {
             ErrorKind::Input => INPUT,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use tomosieve_volume::{OutputKind, OutputMeta, Shape, VoxelType, Voxels, create};
+use tomosieve_volume::{OpenOptions, OutputKind, OutputMeta, Region, Shape, VoxelType, Voxels, create, open};
 
 /// A scratch folder to run the command in.
 struct Scratch(TempDir);
@@ -220,7 +220,7 @@ fn evaluate_prints_what_other_programs_rely_on() {
     let json: serde_json::Value = serde_json::from_str(&scratch.ok("evaluate r p/truth --json -q")).unwrap();
     for stage in ["pseudo_labels", "train", "correct"] {
         let scores = &json["stages"][stage];
-        for key in ["accuracy", "miou", "accuracy_all", "miou_all"] {
+        for key in ["accuracy", "miou", "dice", "accuracy_all", "miou_all", "dice_all"] {
             let value = scores[key].as_f64().unwrap();
             assert!((0.0..=1.0).contains(&value), "{stage} {key} {value}");
         }
@@ -262,6 +262,52 @@ fn every_kind_of_input_gets_labels_in_its_own_form() {
     assert!(scratch.fails(3, "inspect v.raw --shape 5,40,37 --dtype u16").contains("v.raw"));
     let json = scratch.ok("inspect stack/segmentation --json -q");
     assert!(json.contains("[5,40,36]"), "{json}");
+}
+
+#[test]
+fn convert_goes_from_any_format_to_any_other() {
+    let scratch = Scratch::new();
+    let shape = Shape::new(9, 20, 30);
+    scratch.volume("v", shape, |i| (i % 251) as f32);
+    let chain = ["a.nrrd", "b.h5", "c.mha", "d.ome.zarr", "e.nii.gz", "f.npy", "g.tif", "h"];
+    let mut from = "v".to_owned();
+    for to in chain {
+        scratch.ok(&format!("convert {from} {to} --to u8 -q"));
+        to.clone_into(&mut from);
+    }
+    let original = scratch.ok("inspect v --json -q");
+    let copied = scratch.ok("inspect h --json -q");
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(json(&copied)["voxel_type"], "uint8");
+    // Floats are counted in fine bins, whole numbers exactly.
+    assert_eq!(json(&copied)["range"], serde_json::json!([0.0, 250.0]));
+    let mean = |text: &str| json(text)["mean"].as_f64().unwrap();
+    assert!((mean(&original) - mean(&copied)).abs() < 0.01);
+    assert_eq!(json(&original)["shape"], json(&copied)["shape"]);
+    for named in ["b.h5::/exchange/data", "b.h5/exchange/data"] {
+        let inspected = scratch.ok(&format!("inspect {named} --json -q"));
+        assert_eq!(mean(&inspected), mean(&copied));
+    }
+
+    let plan = scratch.ok("convert b.h5 i.nrrd --dry-run -q");
+    assert!(plan.contains("hdf5 9×20×30 uint8 from b.h5") && plan.contains("nrrd 9×20×30 uint8"), "{plan}");
+    assert!(!scratch.path("i.nrrd").exists());
+    let told = json(&scratch.ok("convert b.h5 i.dat --format nrrd --labels --json -q"));
+    assert_eq!(told["format"], "nrrd");
+    assert!(std::fs::read(scratch.path("i.dat")).unwrap().starts_with(b"NRRD"));
+    scratch.ok("convert b.h5 shards.zarr --ome-version 0.5 -q");
+    assert!(scratch.path("shards.zarr/zarr.json").is_file());
+    assert!(scratch.fails(2, "convert v a.nrrd").contains("`a.nrrd` exists; --force replaces it"));
+    scratch.ok("convert v a.nrrd --force -q");
+    assert!(scratch.fails(2, "convert v a.jpg").contains("its name tells no format that is written"));
+    assert!(scratch.fails(3, "convert none a.npy").contains("no such file or folder"));
+    scratch.volume("halves", shape, |i| i as f32 / 2.0);
+    let refused = scratch.fails(2, "convert halves k.npy --to u8 -q");
+    assert!(refused.contains("the value 0.5 does not fit uint8"), "{refused}");
+    assert!(!scratch.path("k.npy").exists());
+    assert!(
+        scratch.fails(4, "convert v k.npy --max-memory 5KB -q").contains("bytes of memory do not suffice")
+    );
 }
 
 #[test]
@@ -317,6 +363,57 @@ fn a_study_is_shown_then_run_then_done() {
     assert_eq!(json["rows"][1]["name"], "q");
     assert!(json["rows"][0]["evaluation"]["stages"]["correct"]["miou"].is_f64());
     assert!(json["rows"][1]["evaluation"].is_null());
+}
+
+#[test]
+fn explain_leaves_a_picture_and_maps() {
+    let scratch = Scratch::new();
+    scratch.ok("phantom sand -o p --shape 8,44,36 -q");
+    assert!(scratch.fails(3, "explain none --slice 0").contains("not a run folder"));
+    scratch.ok(&format!("cluster p/volume -o r -q {TINY}"));
+    let error = scratch.fails(3, "explain r --slice 0");
+    assert!(error.contains("no network to explain yet; run `tomosieve train r` first"), "{error}");
+    scratch.ok("train r -q");
+    let words = scratch.ok("explain r --slice 0 -q");
+    assert!(words.contains("slice_00000_encoder.1_train.tif") && !words.contains("correct"), "{words}");
+
+    scratch.ok("correct r -q");
+    let json: serde_json::Value = serde_json::from_str(&scratch.ok("explain r --slice 5 --json -q")).unwrap();
+    assert_eq!((&json["slice"], &json["layer"]), (&serde_json::json!(5), &serde_json::json!("encoder.1")));
+    let picture = scratch.path(json["picture"].as_str().unwrap());
+    assert_eq!(picture, scratch.path("r/explain/slice_00005_encoder.1.png"));
+    assert!(std::fs::read(picture).unwrap().starts_with(b"\x89PNG"));
+    for stage in ["train", "correct"] {
+        let of = &json["stages"][stage];
+        let maps = scratch.path(of["maps"].as_str().unwrap());
+        let maps = open(&maps, &OpenOptions::default()).unwrap();
+        assert_eq!(maps.info().voxel_type, VoxelType::F32);
+        assert_eq!(maps.shape(), Shape::new(3, 44, 36));
+        let mut values = vec![0.0; maps.shape().voxels()];
+        maps.read(&Region::whole(maps.shape()), &mut values).unwrap();
+        let classes = of["classes"].as_array().unwrap();
+        let shares: f64 = classes.iter().map(|class| class["fraction"].as_f64().unwrap()).sum();
+        assert!((shares - 1.0).abs() < 1e-9);
+        for (class, map) in classes.iter().zip(values.chunks_exact(44 * 36)) {
+            let highest = map.iter().copied().fold(0.0, f32::max);
+            let expected = if class["peak"].as_f64().unwrap() > 0.0 { 1.0 } else { 0.0 };
+            assert_eq!(highest, expected, "{stage} {class}");
+            assert!(map.iter().all(|v| (0.0..=1.0).contains(v)));
+        }
+        assert!(classes.iter().any(|class| class["peak"].as_f64().unwrap() > 0.0), "{stage}: {of}");
+    }
+    scratch.ok("explain r --slice 5 --class 1 --layer decoder.0 -q");
+    assert!(scratch.path("r/explain/slice_00005_decoder.0_class_1_correct.tif").is_file());
+    for (arguments, message) in [
+        ("--slice 8", "there is no slice 8; expected 0 to 7"),
+        ("--slice 0 --class 3", "there is no class 3; expected 0 to 2"),
+        (
+            "--slice 0 --layer encoder1",
+            "unknown layer `encoder1`; did you mean `encoder.1`? known: encoder.0, encoder.1, decoder.0",
+        ),
+    ] {
+        assert!(scratch.fails(2, &format!("explain r {arguments}")).contains(message), "{arguments}");
+    }
 }
 
 #[test]

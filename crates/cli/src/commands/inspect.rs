@@ -28,7 +28,7 @@ pub(super) fn run(args: &Inspect, as_json: bool, screen: &Screen) -> Result<()> 
             &json!({
                 "path": input.path, "format": info.format, "axes": "zyx",
                 "shape": [shape.z, shape.y, shape.x], "voxel_type": info.voxel_type.name(),
-                "voxel_size": info.voxel_size, "unit": info.unit,
+                "voxel_size": info.voxel_size, "unit": info.unit, "origin": info.origin,
                 "range": range, "percentiles": { "0.5": robust.map(|r| r[0]), "99.5": robust.map(|r| r[1]) },
                 "mean": finite.then(|| values.mean()), "non_finite": values.non_finite(),
                 "bytes": shape.voxels() * info.voxel_type.bytes(),
@@ -44,6 +44,9 @@ pub(super) fn run(args: &Inspect, as_json: bool, screen: &Screen) -> Result<()> 
     if let Some([z, y, x]) = info.voxel_size {
         let unit = info.unit.as_deref().unwrap_or("of an unknown unit");
         print(&format!("voxel size  {z} × {y} × {x} {unit}"))?;
+    }
+    if let Some([z, y, x]) = info.origin {
+        print(&format!("origin      {z}, {y}, {x} (z, y, x)"))?;
     }
     if let (Some([low, high]), Some([p_low, p_high])) = (range, robust) {
         print(&format!(
