@@ -6,6 +6,7 @@ use crate::partial_volume::Rims;
 use crate::patch::Patch;
 use crate::pool::Pool;
 use crate::predictor::Predict;
+use crate::shares;
 use crate::structure::{self, Contrasts};
 
 /// Pixels that all crops have together, about.
@@ -32,6 +33,19 @@ pub struct Verdict {
     pub structure: f64,
 }
 
+impl Verdict {
+    /// What the maps of the crops with these contrasts are like.
+    fn on<'a>(
+        maps: impl Iterator<Item = &'a [u8]> + Clone,
+        classes: usize,
+        contrasts: &[Contrasts],
+        noise: f32,
+    ) -> Self {
+        let counts = maps.clone().map(shares::tally).fold([0; 256], |sum, map| shares::sum(&sum, &map));
+        Self { shares: shares::shares(&counts, classes), structure: structure::score(contrasts, maps, noise) }
+    }
+}
+
 impl Jury {
     /// A jury of crops of `crop` pixels a side.
     pub fn new(pool: &Pool, crop: usize, classes: usize, rims: Option<Rims>, seed: u64) -> Self {
@@ -41,34 +55,22 @@ impl Jury {
         let contrasts: Vec<Contrasts> = crops.iter().map(Contrasts::of).collect();
         let noise = structure::noise(&contrasts);
         let maps = crops.iter().map(|crop| crop.labels.as_slice());
-        let pseudo_labels = Verdict {
-            shares: shares(maps.clone(), classes),
-            structure: structure::score(&contrasts, maps, noise),
-        };
+        let pseudo_labels = Verdict::on(maps, classes, &contrasts, noise);
         Self { crops, contrasts, noise, rims, pseudo_labels }
     }
 
     /// What the crops look like to a network.
     pub fn judge(&self, network: &dyn Predict) -> Verdict {
-        let maps: Vec<Vec<u8>> = self.crops.iter().map(|crop| self.segment(crop, network)).collect();
-        let maps = maps.iter().map(Vec::as_slice);
-        Verdict {
-            shares: shares(maps.clone(), self.pseudo_labels.shares.len()),
-            structure: structure::score(&self.contrasts, maps, self.noise),
-        }
-    }
-
-    /// The classes of a crop, `[h, w]`.
-    fn segment(&self, crop: &Patch, network: &dyn Predict) -> Vec<u8> {
-        let plane = crop.pixels();
-        let shape = [1, crop.slices, crop.height, crop.width];
-        let probabilities = network.probabilities(crop.image.clone(), shape);
-        let mut labels: Vec<u8> =
-            (0..plane).map(|pixel| most_likely(&probabilities, pixel, plane).0).collect();
-        if let Some(rims) = &self.rims {
-            rims.resolve(crop.middle(), &mut labels, crop.width);
-        }
-        labels
+        let segment = |crop: &Patch| {
+            let mut labels = segment(network, crop);
+            if let Some(rims) = &self.rims {
+                rims.resolve(crop.middle(), &mut labels, crop.width);
+            }
+            labels
+        };
+        let maps: Vec<Vec<u8>> = self.crops.iter().map(segment).collect();
+        let classes = self.pseudo_labels.shares.len();
+        Verdict::on(maps.iter().map(Vec::as_slice), classes, &self.contrasts, self.noise)
     }
 }
 
@@ -80,12 +82,9 @@ pub fn confirmed(pool: &Pool, crop: usize, network: &dyn Predict, seed: u64) -> 
     for item in 0..count {
         let mut patch = pool.draw(crop, &mut generator(seed, Stream::Guard, 1, item));
         patch.hide_middle(item % 2 == 0);
-        let plane = patch.pixels();
-        let shape = [1, patch.slices, patch.height, patch.width];
-        let probabilities = network.probabilities(patch.image, shape);
-        let found = (0..plane).map(|pixel| most_likely(&probabilities, pixel, plane).0);
-        same += found.zip(&patch.labels).filter(|(found, label)| found == *label).count();
-        total += plane;
+        let found = segment(network, &patch);
+        same += found.iter().zip(&patch.labels).filter(|(found, label)| found == label).count();
+        total += found.len();
     }
     same as f64 / total as f64
 }
@@ -107,10 +106,10 @@ fn draw(pool: &Pool, crop: usize, wanted: u8, seed: u64, item: usize) -> Patch {
     best
 }
 
-/// Share of each class among some maps.
-fn shares<'a>(maps: impl Iterator<Item = &'a [u8]>, classes: usize) -> Vec<f64> {
-    let mut counts = vec![0_u64; classes];
-    maps.flatten().for_each(|&label| counts[usize::from(label)] += 1);
-    let total = counts.iter().sum::<u64>().max(1) as f64;
-    counts.iter().map(|&count| count as f64 / total).collect()
+/// The classes a network sees in a crop, `[h, w]`.
+fn segment(network: &dyn Predict, crop: &Patch) -> Vec<u8> {
+    let plane = crop.pixels();
+    let shape = [1, crop.slices, crop.height, crop.width];
+    let probabilities = network.probabilities(crop.image.clone(), shape);
+    (0..plane).map(|pixel| most_likely(&probabilities, pixel, plane).0).collect()
 }

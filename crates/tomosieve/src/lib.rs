@@ -43,6 +43,7 @@ pub mod report;
 pub mod run_dir;
 pub mod scale;
 mod scan_chart;
+mod shares;
 pub mod stages;
 pub mod structure;
 pub mod student;

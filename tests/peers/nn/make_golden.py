@@ -244,6 +244,14 @@ def cases():
     }
 
 
+def draw(block):
+    """Gives every parameter random values, rounded to what the file holds."""
+    with torch.no_grad():
+        for ours, value, _ in parameters(block):
+            centre = {"gamma": 1.0, "alpha": 0.25}.get(ours.rsplit(".", 1)[-1], 0.0)
+            value.copy_((centre + 0.3 * torch.randn_like(value)).float())
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seed", type=int, default=1)
@@ -254,11 +262,7 @@ def main():
     torch.set_default_dtype(torch.float64)
     tensors = {}
     for name, (block, shapes) in cases().items():
-        with torch.no_grad():
-            for ours, value, _ in parameters(block):
-                centre = {"gamma": 1.0, "alpha": 0.25}.get(ours.rsplit(".", 1)[-1], 0.0)
-                value.copy_(centre + 0.3 * torch.randn_like(value))
-                value.copy_(value.float())  # what the file holds is what was computed with
+        draw(block)
         inputs = [torch.randn(shape).float().double().requires_grad_() for shape in shapes]
         out = block(*inputs)
         wish = torch.randn_like(out).float().double()

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
-from make_golden import HERE, DoubleConv, Upsample, parameters
+from make_golden import HERE, DoubleConv, Upsample, draw, parameters
 
 SLICES, WIDTHS, CLASSES, SHAPE = 2, [4, 8], 3, (9, 11)
 
@@ -97,11 +97,8 @@ def main():
     torch.set_default_dtype(torch.float64)
     tensors = {}
     network = UNet()
-    with torch.no_grad():
-        for ours, value, _ in parameters(network):
-            centre = {"gamma": 1.0, "alpha": 0.25}.get(ours.rsplit(".", 1)[-1], 0.0)
-            value.copy_((centre + 0.3 * torch.randn_like(value)).float())
-            tensors[f"unet/param/{ours}"] = value
+    draw(network)
+    tensors |= {f"unet/param/{ours}": value.detach() for ours, value, _ in parameters(network)}
     x = torch.rand(2, SLICES, *SHAPE).float().double()
     tensors["unet/in/0"] = x
     for layer, module in {"encoder.1": network.encoder[1], "decoder.0": network.decoder[0]}.items():

@@ -5,7 +5,6 @@
 
 use std::ops::RangeInclusive;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tomosieve_cluster::{Clusters, Histogram, RangeScan, Scan};
 use tomosieve_volume::slab::Slabs;
@@ -13,7 +12,7 @@ use tomosieve_volume::{Region, VolumeReader, VoxelType, Voxels};
 
 use super::Context;
 use crate::scale::Scale;
-use crate::{Error, Result, drawing, palette, scan_chart};
+use crate::{Error, Result, drawing, palette, scan_chart, shares};
 
 /// What stage 1 leaves for the stages after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,38 +59,21 @@ pub fn run(context: &Context<'_>) -> Result<Stage1> {
     stream(context, |voxels| {
         labels.resize(voxels.len(), 0);
         clusters.assign_slice(voxels, &mut labels)?;
-        counts.iter_mut().zip(tally(&labels)).for_each(|(sum, count)| *sum += count);
+        counts = shares::sum(&counts, &shares::tally(&labels));
         Ok(writer.write(Voxels::U8(&labels))?)
     })?;
     progress.end();
     writer.finish()?;
 
-    let total = shape.voxels() as u64;
     let stage1 = Stage1 {
-        fractions: counts[..clusters.classes()].iter().map(|&count| count as f64 / total as f64).collect(),
+        fractions: shares::shares(&counts, clusters.classes()),
         clusters,
         scale,
-        voxels: total,
+        voxels: shape.voxels() as u64,
         non_finite: values.non_finite(),
     };
     run.write_json(&run.clusters(), &stage1)?;
     Ok(stage1)
-}
-
-/// Voxels of each label.
-fn tally(labels: &[u8]) -> [u64; 256] {
-    let of_part = |part: &[u8]| {
-        // Four tables keep runs of one label from waiting for each other's store.
-        let mut tables = [[0_u32; 256]; 4];
-        let (fours, rest) = part.as_chunks::<4>();
-        for four in fours {
-            tables.iter_mut().zip(four).for_each(|(table, &label)| table[usize::from(label)] += 1);
-        }
-        rest.iter().for_each(|&label| tables[0][usize::from(label)] += 1);
-        std::array::from_fn(|label| tables.iter().map(|table| u64::from(table[label])).sum())
-    };
-    let sum = |a: [u64; 256], b: [u64; 256]| std::array::from_fn(|label| a[label] + b[label]);
-    labels.par_chunks(1 << 18).map(of_part).reduce(|| [0; 256], sum)
 }
 
 /// Values outside the scale moved to its ends.
@@ -161,17 +143,4 @@ fn stream(context: &Context<'_>, mut each: impl FnMut(&[f32]) -> Result<()>) -> 
         context.progress.advance(slab.z.len() as u64, "");
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::tally;
-
-    #[test]
-    fn every_label_is_counted_once() {
-        let labels: Vec<u8> = (0..700_003_u64).map(|i| (i * i % 251) as u8).collect();
-        let mut expected = [0; 256];
-        labels.iter().for_each(|&label| expected[usize::from(label)] += 1);
-        assert_eq!(tally(&labels), expected);
-    }
 }

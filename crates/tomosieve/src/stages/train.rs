@@ -9,7 +9,7 @@ use crate::batches::{Batches, Stream, ahead, seed_for};
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Ledger, Stage};
 use crate::student::Student;
-use crate::{Error, Result, augment, checkpoints, model};
+use crate::{Error, Result, augment, checkpoints, model, shares};
 
 /// Time between checkpoints.
 pub(super) const CHECKPOINT_EVERY: Duration = Duration::from_mins(2);
@@ -55,7 +55,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     std::thread::scope(|scope| {
         for (step, batch) in ahead(scope, first..total, |step| batches.draw_mixed(step, strong)) {
             let rate = settings.schedule.rate(settings.learning_rate, step, total);
-            let fractions = fractions(&batch.labels, classes);
+            let fractions = shares::shares(&shares::tally(&batch.labels), classes);
             let done =
                 student.step(batch, None, rate, seed_for(config.seed, Stream::Train, step, usize::MAX));
             let step = step + 1;
@@ -89,11 +89,4 @@ pub fn run(context: &Context<'_>) -> Result<()> {
         checkpoints::keep(run)?;
     }
     model::save(&student.network, config, &stage1, "train", &run.student())
-}
-
-/// Share of each class among labels.
-fn fractions(labels: &[u8], classes: usize) -> Vec<f64> {
-    let mut counts = vec![0_usize; classes];
-    labels.iter().for_each(|&label| counts[usize::from(label)] += 1);
-    counts.iter().map(|&count| count as f64 / labels.len() as f64).collect()
 }

@@ -1,4 +1,4 @@
-//! What the text headers of NRRD and MetaImage have in common.
+//! What the headers of NRRD, MetaImage, NIfTI and MRC have in common, and how the text ones are read.
 
 use std::path::Path;
 use std::str::FromStr;
@@ -6,6 +6,11 @@ use std::str::FromStr;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::region::Shape;
+
+/// What is told of axes that a header does not name.
+pub(super) const X_FASTEST: &str = "the axes are taken as x, y, z from the fastest on.";
+/// What is told of axes that are not those of space.
+pub(super) const TURNED: &str = "its axes are turned or mirrored in space; voxels are taken as stored.";
 
 /// Headers of many named segments have tens of kilobytes.
 const MAX_HEADER: u64 = 1 << 20;
@@ -71,6 +76,11 @@ pub(super) fn to_zyx(xyz: &[f64]) -> Option<[f64; 3]> {
         [x, y, z] if xyz.iter().all(|n| n.is_finite()) => Some([z, y, x]),
         _ => None,
     }
+}
+
+/// Edge lengths, if a voxel can have them.
+pub(super) fn lengths(size: [f64; 3]) -> Option<[f64; 3]> {
+    size.iter().all(|&n| n.is_finite() && n > 0.0).then_some(size)
 }
 
 /// Whether the directions of x, y and z are other than those of space.

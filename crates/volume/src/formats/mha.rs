@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::flat::Order;
 use super::flat_write::FlatWriter;
-use super::header::{Lines, beside, first_of, numbers, oblique, to_zyx};
+use super::header::{Lines, TURNED, X_FASTEST, beside, first_of, lengths, numbers, oblique, to_zyx};
 use super::partial::Progress;
 use super::source::Source;
 use super::stored::{Layout, Packing, Stored};
@@ -68,8 +68,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Stored> {
         info.notes.push(format!("the voxels lie in `{file}`."));
     }
     let size = field(&["ElementSpacing", "ElementSize"]).and_then(numbers::<f64>);
-    info.voxel_size =
-        size.and_then(|size| to_zyx(&size)).filter(|size| size.iter().all(|&n| n.is_finite() && n > 0.0));
+    info.voxel_size = size.and_then(|size| to_zyx(&size)).and_then(lengths);
     if info.voxel_size.is_some() {
         let origin = field(&["Offset", "Position", "Origin"]).and_then(numbers::<f64>);
         info.origin = origin.and_then(|origin| to_zyx(&origin));
@@ -81,18 +80,17 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Stored> {
         matrix.as_deref().and_then(|matrix| <&[[f64; 3]; 3]>::try_from(matrix.as_chunks().0).ok())
         && oblique([x, y, z])
     {
-        info.notes.push("its axes are turned or mirrored in space; voxels are taken as stored.".into());
+        info.notes.push(TURNED.into());
     }
-    info.notes.push("the axes are taken as x, y, z from the fastest on.".into());
+    info.notes.push(X_FASTEST.into());
     Stored::new(info, layout, options)
 }
 
 /// Where the voxels start in a file of their own; -1 stands for "they end the file".
 fn header_size(path: &Path, field: Option<&str>, layout: &Layout) -> Result<u64> {
-    let bytes = layout.shape.checked_bytes(layout.voxel_type.bytes());
     match field.map_or(Some(0), |n| n.parse::<i64>().ok()) {
-        Some(-1) => bytes
-            .and_then(|bytes| layout.source.len().checked_sub(bytes))
+        Some(-1) => layout
+            .at_end()
             .ok_or_else(|| Error::damaged(layout.source.path(), "the file is too short for its header")),
         Some(skip) if skip >= 0 => Ok(skip as u64),
         _ => Err(Error::damaged(path, "the header tells no HeaderSize that is a number")),

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::binary::Fields;
 use super::flat::Order;
+use super::header::lengths;
 use super::source::Source;
 use super::stored::{Layout, Stored};
 use super::{MRC, OpenOptions};
@@ -63,8 +64,8 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Stored> {
     let real = |number: usize| f64::from(fields.f32(4 * (number - 1)).unwrap_or_default());
     // The cell's edges in ångström, over the samples along each.
     let edges = [(13, 10), (12, 9), (11, 8)].map(|(cell, samples)| real(cell) / f64::from(word(samples)));
-    if edges.iter().all(|&n| n.is_finite() && n > 0.0) {
-        info.voxel_size = Some(edges);
+    info.voxel_size = lengths(edges);
+    if info.voxel_size.is_some() {
         info.unit = Some("angstrom".into());
         let origin = [52, 51, 50].map(real);
         info.origin = origin.iter().all(|n| n.is_finite()).then_some(origin);

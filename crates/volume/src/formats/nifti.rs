@@ -9,6 +9,7 @@ use std::path::Path;
 use super::binary::Fields;
 use super::flat::Order;
 use super::flat_write::FlatWriter;
+use super::header::{TURNED, X_FASTEST, lengths};
 use super::partial::Progress;
 use super::source::Source;
 use super::stored::{Layout, Packing, Stored, unpack};
@@ -119,7 +120,7 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Stored> {
         offset = offset.max(version.header as u64);
     }
     scale(&version, &mut info);
-    info.notes.push("the axes are taken as x, y, z from the fastest on.".into());
+    info.notes.push(X_FASTEST.into());
     let (offset, skip, packing) = if packed { (0, offset, Some(Packing::Gzip)) } else { (offset, 0, None) };
     let big_endian = fields.big_endian;
     let layout = Layout { source, offset, skip, packing, shape, voxel_type, big_endian, order: Order::C };
@@ -136,9 +137,7 @@ fn scale(version: &Version, info: &mut VolumeInfo) {
         _ => version.fields.i32(500),
     };
     let unit = UNITS.iter().find(|(known, _)| Some(known & 7) == code.map(|code| code & 7));
-    if size.iter().any(|&n| !n.is_finite() || n <= 0.0) {
-        return;
-    }
+    let Some(size) = lengths(size) else { return };
     // Files that tell nothing hold ones without a unit.
     if unit.is_none() && size == [1.0; 3] {
         return;
@@ -154,7 +153,7 @@ fn scale(version: &Version, info: &mut VolumeInfo) {
         let cell = |row: usize, column: usize| at(280 + 16 * row + 4 * column, 400 + 32 * row + 8 * column);
         let mirrored = (0..3).any(|n| cell(n, n) < 0.0);
         if mirrored || (0..9).any(|n| n / 3 != n % 3 && cell(n / 3, n % 3) != 0.0) {
-            info.notes.push("its axes are turned or mirrored in space; voxels are taken as stored.".into());
+            info.notes.push(TURNED.into());
         }
     } else if turned {
         info.origin = Some([2, 1, 0].map(|row| at(268 + 4 * row, 376 + 8 * row)));

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use super::flat::Order;
 use super::flat_write::FlatWriter;
-use super::header::{Lines, beside, first_of, numbers, oblique, to_zyx};
+use super::header::{Lines, TURNED, X_FASTEST, beside, first_of, lengths, numbers, oblique, to_zyx};
 use super::partial::Progress;
 use super::source::Source;
 use super::stored::{Layout, Packing, Stored};
@@ -65,16 +65,13 @@ pub(super) fn open(path: &Path, options: &OpenOptions) -> Result<Stored> {
     }
     let skip = field(&["byte skip", "byteskip"]).map_or(Some(0), |n| n.parse::<i64>().ok());
     (layout.offset, layout.skip) = match (skip, raw) {
-        (Some(-1), true) => {
-            let bytes = shape.checked_bytes(voxel_type.bytes()).unwrap_or(u64::MAX);
-            (layout.source.len().checked_sub(bytes).ok_or_else(|| short(&layout))?, 0)
-        }
+        (Some(-1), true) => (layout.at_end().ok_or_else(|| short(&layout))?, 0),
         (Some(skip), true) if skip >= 0 => (from.saturating_add(skip as u64), 0),
         (Some(skip), false) if skip >= 0 => (from, skip as u64),
         _ => return Err(missing("byte skip that is a number")),
     };
     scale(&lines, &mut info);
-    info.notes.push("the axes are taken as x, y, z from the fastest on.".into());
+    info.notes.push(X_FASTEST.into());
     Stored::new(info, layout, options)
 }
 
@@ -106,13 +103,13 @@ fn scale(lines: &Lines, info: &mut VolumeInfo) {
     let directions = vectors(field("space directions").unwrap_or_default());
     let size = if let [x, y, z] = &directions[..] {
         if oblique([x, y, z]) {
-            info.notes.push("its axes are turned or mirrored in space; voxels are taken as stored.".into());
+            info.notes.push(TURNED.into());
         }
         Some([z, y, x].map(|v| v.iter().map(|n| n * n).sum::<f64>().sqrt()))
     } else {
         field("spacings").and_then(numbers::<f64>).as_deref().and_then(to_zyx)
     };
-    let Some(size) = size.filter(|size| size.iter().all(|&n| n.is_finite() && n > 0.0)) else { return };
+    let Some(size) = size.and_then(lengths) else { return };
     info.voxel_size = Some(size);
     info.origin = vectors(field("space origin").unwrap_or_default()).first().and_then(|v| to_zyx(v));
     let units = field("space units").or_else(|| field("units")).unwrap_or_default();

@@ -45,6 +45,14 @@ pub(crate) struct Layout {
     pub(crate) order: Order,
 }
 
+impl Layout {
+    /// Where bare voxels start that end the file; none if it is too short for them.
+    pub(crate) fn at_end(&self) -> Option<u64> {
+        let bytes = self.shape.checked_bytes(self.voxel_type.bytes())?;
+        self.source.len().checked_sub(bytes)
+    }
+}
+
 /// Reads what lies behind a header.
 #[derive(Debug)]
 pub(crate) struct Stored {
