@@ -1,4 +1,4 @@
-//! Checkpoints of a training stage: everything it needs to go on as if it had never stopped.
+//! Checkpoints of a stage: everything it needs to go on as if it had never stopped.
 //!
 //! Random numbers need no saving: every step draws its own from the seed (see [`crate::batches`]).
 
@@ -112,6 +112,18 @@ pub fn lend(from: &RunDir, to: &RunDir, key: &str) -> Result<()> {
         }
         Ok(())
     })
+}
+
+/// The folder for the parts of a result made with settings of this `key`; parts of another are removed.
+///
+/// # Errors
+/// [`Error::RunFile`] when they cannot be.
+pub fn parts(run: &RunDir, key: &str) -> Result<PathBuf> {
+    let wanted = run.checkpoint().join(format!("{}-{key}", Stage::Predict.name()));
+    for other in folders(&run.checkpoint()).into_iter().filter(|folder| *folder != wanted) {
+        remove(&other).map_err(|e| Error::file(&other, format!("cannot be removed: {e}")))?;
+    }
+    Ok(wanted)
 }
 
 /// Removes all checkpoints of a run.

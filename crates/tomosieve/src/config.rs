@@ -3,6 +3,8 @@
 //! The defaults live in one commented file, `default.toml`, which `tomosieve init` prints; there is no
 //! second copy of a default in code. Presets are files too.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tomosieve_nn::losses::LossConfig;
 use tomosieve_nn::networks::NetworkConfig;
@@ -37,6 +39,8 @@ pub struct Config {
     pub threads: usize,
     /// Most memory to use, such as `8GiB`, or `auto`.
     pub max_memory: String,
+    /// Minutes between checkpoints of a training.
+    pub checkpoint_minutes: f64,
     /// What is read and how.
     pub input: InputConfig,
     /// Stage 1.
@@ -290,6 +294,8 @@ impl Config {
         let s = &self.segment;
         require(s.tile == 0 || (16..=8192).contains(&s.tile), "segment.tile", &s.tile, "0, or 16 to 8192")?;
         require((0.0..=0.75).contains(&s.overlap), "segment.overlap", &s.overlap, "0 to 0.75")?;
+        let minutes = &self.checkpoint_minutes;
+        require((0.0..=10_000.0).contains(minutes), "checkpoint_minutes", minutes, "0 to 10000")?;
         self.memory_limit()?;
         self.network.check()?;
         tomosieve_nn::losses::by_config(&self.loss)?;
@@ -314,6 +320,11 @@ impl Config {
                 self.max_memory
             ))),
         }
+    }
+
+    /// Time between checkpoints of a training.
+    pub fn checkpoint_every(&self) -> Duration {
+        Duration::from_secs_f64(60.0 * self.checkpoint_minutes)
     }
 
     /// The configuration as TOML, every setting spelled out.

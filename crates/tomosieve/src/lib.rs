@@ -28,6 +28,7 @@ pub mod metrics;
 pub mod model;
 pub mod palette;
 pub mod partial_volume;
+pub mod parts;
 pub mod patch;
 pub mod phantom;
 pub mod phantom_files;

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::inference::Sweep;
 use crate::input::Input;
 use crate::ledger::{Ledger, Stage, Standing};
+use crate::parts::Parts;
 use crate::pool;
 use crate::predictor::{Predict, Predictor};
 use crate::run_dir::RunDir;
@@ -142,6 +143,16 @@ pub fn stream_depth(shape: Shape, memory: u64) -> usize {
 /// [`Error::Resources`] when not even one slice and its neighbours fit.
 pub fn sweep_depth(sweep: &Sweep, config: &Config, shape: Shape, memory: u64) -> Result<usize> {
     let fixed = sweep_fixed(sweep, config, shape);
+    let writing = writing_memory(config, shape);
+    if memory < writing {
+        return Err(Error::Resources(format!(
+            "writing slices of {}×{} needs {}, max_memory allows {}; raise --max-memory or set output.ome_zarr=false",
+            shape.y,
+            shape.x,
+            bytes(writing),
+            bytes(memory)
+        )));
+    }
     let slice = (shape.slice_voxels() * (Sweep::BYTES_PER_VOXEL + 4)) as u64; // read buffers beside
     let halo = 2 * (sweep.slices / 2) as u64;
     let most = LARGEST_SLAB.max((halo + 1) * slice);
@@ -157,12 +168,17 @@ pub fn sweep_depth(sweep: &Sweep, config: &Config, shape: Shape, memory: u64) ->
     }
 }
 
-/// Bytes of a sweep beside its slab: one slice's probabilities, a window's activations, the writers.
+/// Bytes of a sweep beside its slab: one slice's probabilities, a window's activations, a part of the result.
 fn sweep_fixed(sweep: &Sweep, config: &Config, shape: Shape) -> u64 {
     let activations = activations(config.network.levels(), sweep.pixels_at_once(shape)) * 6;
+    BASE + sweep.fixed_bytes(shape) as u64 + activations + Parts::bytes(shape) as u64
+}
+
+/// Peak bytes while the result is written: a slice in several forms, and the chunks of OME-Zarr.
+fn writing_memory(config: &Config, shape: Shape) -> u64 {
     let zarr = if config.output.ome_zarr { 1 + u64::from(config.output.confidence) } else { 0 };
-    let writers = zarr * shape.slice_voxels() as u64 * ZARR_DEPTH.min(shape.z as u64) * 5 / 4;
-    BASE + sweep.fixed_bytes(shape) as u64 + activations + writers
+    let chunks = zarr * shape.slice_voxels() as u64 * ZARR_DEPTH.min(shape.z as u64) * 5 / 4;
+    BASE + chunks + 12 * shape.slice_voxels() as u64
 }
 
 /// Bytes of one copy of every level's activations for so many pixels.
@@ -228,7 +244,8 @@ impl Plan {
             (
                 Stage::Predict,
                 format!("{} slices of {}×{}, {depth} at a time", shape.z, shape.y, shape.x),
-                sweep_fixed(&sweep, config, shape) + (depth + halo).min(shape.z) as u64 * slice,
+                (sweep_fixed(&sweep, config, shape) + (depth + halo).min(shape.z) as u64 * slice)
+                    .max(writing_memory(config, shape)),
                 sweep.windows(shape)? as f64 * trial.window,
             ),
         ];

@@ -251,9 +251,10 @@ impl RunDir {
         Ok(tomosieve_volume::open(path, &OpenOptions::default())?)
     }
 
-    /// Bytes that a run on a volume of this shape writes at most, uncompressed.
+    /// Bytes that a run on a volume of this shape writes at most, uncompressed: pseudo labels, the result in
+    /// parts until it is whole, and the result.
     pub fn expected_bytes(shape: Shape, zarr: bool, confidence: bool) -> u64 {
-        let copies = 2 + u64::from(confidence);
+        let copies = 4 + u64::from(confidence);
         let copies = if zarr { copies + 1 + u64::from(confidence) } else { copies };
         shape.voxels() as u64 * copies
     }

@@ -186,7 +186,7 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
                 (state.good, state.structure) = (step, verdict.structure);
             }
             let stopped = progress.stopped();
-            if step < total && (stopped || saved.elapsed() > super::train::CHECKPOINT_EVERY) {
+            if step < total && (stopped || saved.elapsed() > config.checkpoint_every()) {
                 journal.flush()?;
                 checkpoints::save(run, Stage::Correct, &key, step, &state, |folder| networks.save(folder))?;
                 saved = Instant::now();

@@ -1,12 +1,17 @@
 //! The whole volume through the network of stage 3, out of core.
 
+use std::path::Path;
+
 use tomosieve_volume::{OutputKind, OutputMeta, VolumeWriter, VoxelType, Voxels};
 
 use super::Context;
+use super::cluster::Stage1;
 use crate::inference::Sweep;
+use crate::ledger::{Ledger, Stage};
 use crate::metrics::ConfusionMatrix;
+use crate::parts::Parts;
 use crate::run_dir::RunDir;
-use crate::{Error, Result, drawing, flow_chart, model, palette, previews, summary};
+use crate::{Error, Result, checkpoints, drawing, flow_chart, model, palette, previews, summary};
 
 /// Segments the volume and writes labels, confidence, metrics and previews.
 ///
@@ -19,30 +24,27 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     let shape = input.shape();
     let sweep = sweep(context, &model)?;
 
-    let table = palette::label_table(&stage1.clusters);
-    let info = input.reader.info();
-    let zarr = |labels| OutputMeta { labels, ..OutputMeta::like(info) };
-    let create = |path: &std::path::Path, labels| {
-        tomosieve_volume::create(OutputKind::OmeZarr, path, shape, VoxelType::U8, &zarr(labels))
-    };
-    let mut labels = vec![run.create_like(&run.segmentation(), input, Some(table.clone()))?];
-    let mut confidence = Vec::new();
-    if config.output.confidence {
-        confidence.push(run.create_like(&run.confidence(), input, None)?);
-    }
-    if config.output.ome_zarr {
-        labels.push(create(&run.segmentation_zarr(), Some(table))?);
-        if config.output.confidence {
-            confidence.push(create(&run.confidence_zarr(), None)?);
+    let folder = checkpoints::parts(run, &Ledger::key(Stage::Predict, config, input))?;
+    let mut parts = Parts::new(folder, shape)?;
+    let done = parts.done();
+    progress.begin("predict", shape.z as u64, done as u64, "slices");
+    sweep.run(input.reader.as_ref(), &model.predictor, done..shape.z, |slice| {
+        if progress.stopped() {
+            return Err(Error::Stopped { stage: "predict" });
         }
-    }
+        parts.push(slice)?;
+        progress.advance(1, "");
+        Ok(())
+    })?;
+    progress.end();
 
+    let (mut labels, mut confidence) = outputs(context, &stage1)?;
     let pseudo = RunDir::open_labels(&run.pseudo_labels())?;
     let mut before = vec![0.0_f32; shape.slice_voxels()];
     let mut flow = ConfusionMatrix::new(model.classes, model.classes)?;
     let mut sure = vec![0_u64; model.classes];
-    progress.begin("predict", shape.z as u64, 0, "slices");
-    sweep.run(input.reader.as_ref(), &model.predictor, 0..shape.z, |slice| {
+    progress.begin("writing", shape.z as u64, 0, "slices");
+    parts.each(|slice| {
         if progress.stopped() {
             return Err(Error::Stopped { stage: "predict" });
         }
@@ -65,6 +67,31 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     run.write_json(&run.metrics(), &summary::Summary::new(&stage1, &flow, &sure, &model.made_by))?;
     previews::write(context, &model)?;
     drawing::save(run, &flow_chart::draw(flow.rows()), &run.flow_picture())
+}
+
+/// Writers of what the result is written to.
+type Writers = Vec<Box<dyn VolumeWriter>>;
+
+/// Where labels and where confidence go.
+fn outputs(context: &Context<'_>, stage1: &Stage1) -> Result<(Writers, Writers)> {
+    let Context { config, input, run, .. } = *context;
+    let table = palette::label_table(&stage1.clusters);
+    let zarr = |path: &Path, labels| {
+        let meta = OutputMeta { labels, ..OutputMeta::like(input.reader.info()) };
+        tomosieve_volume::create(OutputKind::OmeZarr, path, input.shape(), VoxelType::U8, &meta)
+    };
+    let mut labels = vec![run.create_like(&run.segmentation(), input, Some(table.clone()))?];
+    let mut confidence = Vec::new();
+    if config.output.confidence {
+        confidence.push(run.create_like(&run.confidence(), input, None)?);
+    }
+    if config.output.ome_zarr {
+        labels.push(zarr(&run.segmentation_zarr(), Some(table))?);
+        if config.output.confidence {
+            confidence.push(zarr(&run.confidence_zarr(), None)?);
+        }
+    }
+    Ok((labels, confidence))
 }
 
 /// The sweep of a volume within the memory at hand.

@@ -1,6 +1,6 @@
 //! Stage 2: the network learns the pseudo labels (Sec. III-C, Eq. 3-7).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tomosieve_nn::networks::Network;
 
@@ -10,9 +10,6 @@ use crate::journal::{Entry, Journal};
 use crate::ledger::{Ledger, Stage};
 use crate::student::Student;
 use crate::{Error, Result, augment, checkpoints, model, shares};
-
-/// Time between checkpoints.
-pub(super) const CHECKPOINT_EVERY: Duration = Duration::from_mins(2);
 
 /// Trains the student and writes it.
 ///
@@ -71,7 +68,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
             })?;
             progress.advance(1, &format!("loss {:.3}", done.loss));
             let stopped = progress.stopped();
-            if step < total && (stopped || saved.elapsed() > CHECKPOINT_EVERY) {
+            if step < total && (stopped || saved.elapsed() > config.checkpoint_every()) {
                 journal.flush()?;
                 checkpoints::save(run, Stage::Train, &key, step, &(), |folder| student.save(folder))?;
                 saved = Instant::now();
