@@ -1,22 +1,48 @@
 #!/usr/bin/env bash
-# Peak memory of `tomosieve segment` on a generated volume of 2 GiB under --max-memory 1GiB, all stages.
-# Needs GNU time (Debian package `time`). Usage: benches/memory.sh FOLDER [SHAPE] [LIMIT]
+# Peak memory of every stage of `tomosieve segment` under one --max-memory, on volumes of several sizes: the line
+# must be flat, and what the plan says must be near what is used. Prints a Markdown table.
+# Needs GNU time (Debian package `time`). Usage: benches/memory.sh FOLDER [LIMIT [GIB...]]
 set -euo pipefail
-folder=${1:?usage: benches/memory.sh FOLDER [Z,Y,X] [LIMIT]}
-shape=${2:-1024,1024,1024}
-limit=${3:-1GiB}
+folder=$(realpath -m "${1:?usage: benches/memory.sh FOLDER [LIMIT [GIB...]]}")
+limit=${2:-1GiB}
+sizes=("${@:3}")
+[ ${#sizes[@]} -gt 0 ] || sizes=(1 2 4 8)
 cd "$(dirname "$0")/.."
 cargo build --release --quiet
 tomosieve=${CARGO_TARGET_DIR:-target}/release/tomosieve
+# A GiB of 16-bit voxels; larger volumes are its slices again, by other names for the same files.
 if [ ! -e "$folder/phantom.json" ]; then
-    "$tomosieve" phantom intergrowth -o "$folder" --shape "$shape" --acquisition noise --force
+    "$tomosieve" phantom intergrowth -o "$folder" --shape 512,1024,1024 --acquisition noise --force -q
 fi
-for stage in cluster train correct predict; do
-    if [ $stage = cluster ]; then
-        arguments=(cluster "$folder/volume" -o "$folder/run" --preset quick --max-memory "$limit" --force
-            --set network.widths='[8,16]' --set train.steps=40 --set correct.steps=20)
-    else
-        arguments=("$stage" "$folder/run" --force)
-    fi
-    /usr/bin/time -f "$stage: %M KiB resident at most, %e s" "$tomosieve" "${arguments[@]}" -q
+slices=("$folder"/volume/*.tif)
+echo "| volume | stage | planned, MiB | resident at most, MiB | used / planned | s |"
+echo "|---|---|--:|--:|--:|--:|"
+for size in "${sizes[@]}"; do
+    volume=$folder/$size-gib
+    run=$folder/run-$size
+    rm -rf "$volume" "$run"
+    mkdir -p "$volume"
+    for ((z = 0; z < 512 * size; z++)); do
+        ln "${slices[z % 512]}" "$volume/$(printf 'slice_%05d.tif' "$z")"
+    done
+    settings=(--preset quick --max-memory "$limit" --set network.widths='[8,16]' --set train.steps=40
+        --set correct.steps=20 --set correct.guard=false --set segment.overlap=0.1)
+    plan=$("$tomosieve" segment "$volume" -o "$run" "${settings[@]}" --dry-run --json -q)
+    for stage in cluster train correct predict; do
+        if [ $stage = cluster ]; then
+            arguments=(cluster "$volume" -o "$run" "${settings[@]}")
+        else
+            arguments=("$stage" "$run")
+        fi
+        read -r used seconds < <(/usr/bin/time -f '%M %e' "$tomosieve" "${arguments[@]}" -q 2>&1 | tail -1)
+        python3 - "$plan" "$size" $stage "$used" "$seconds" <<'PYTHON'
+import json, sys
+
+plan, size, name, used, seconds = sys.argv[1:]
+planned = next(stage["memory"] for stage in json.loads(plan)["stages"] if stage["stage"] == name) / 2**20
+used = int(used) / 2**10
+print(f"| {size} GiB | {name} | {planned:.0f} | {used:.0f} | {100 * used / planned:.0f} % | {float(seconds):.0f} |")
+PYTHON
+    done
+    rm -rf "$volume" "$run"
 done

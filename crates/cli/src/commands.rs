@@ -33,7 +33,11 @@ mod study;
 pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<()> {
     let global = &cli.global;
     match &cli.command {
-        Command::Segment(run) => segment(run, &Stage::ALL, global, screen),
+        Command::Segment(args) => {
+            segment(&args.run, &Stage::ALL, global, screen)?;
+            let least = args.fail_under.filter(|_| !args.run.manner.dry_run);
+            least.map_or(Ok(()), |least| require_gain(&args.run.output, least))
+        }
         Command::Cluster(args) => match &args.scan_k {
             Some(classes) => scan(&args.run, classes.clone(), global, screen),
             None => segment(&args.run, &[Stage::Cluster], global, screen),
@@ -44,7 +48,8 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<()> {
         Command::Evaluate(args) => {
             threads(global.threads.unwrap_or(0))?;
             let evaluation = evaluate_labels(&args.labels, &args.truth, args.special.special(), screen)?;
-            show_evaluation(&evaluation, global.json)
+            show_evaluation(&evaluation, global.json)?;
+            args.fail_under.map_or(Ok(()), |least| require_miou(&evaluation, least))
         }
         Command::Explain(args) => explain(args, global, screen),
         Command::Study(args) => study::run(args, global, screen),
@@ -164,6 +169,31 @@ fn go(
         ));
     }
     Ok(())
+}
+
+/// Fails when a run has gained less structure than this.
+fn require_gain(run: &Path, least: f64) -> Result<()> {
+    let outcome = Provenance::read(&RunDir::open(run)?)?.correction;
+    let gain = outcome.map_or(0.0, |outcome| outcome.structure.gain());
+    if gain >= least {
+        return Ok(());
+    }
+    Err(Error::Quality(format!(
+        "`{}`: the result has {gain:.2} times the structure of the pseudo labels, --fail-under asks for {least}; \
+         see its report.md",
+        run.display()
+    )))
+}
+
+/// Fails when the last stage's mIoU is below this.
+fn require_miou(evaluation: &Evaluation, least: f64) -> Result<()> {
+    let last = ["labels", "correct", "train", "pseudo_labels"];
+    let scores = last.iter().find_map(|stage| evaluation.stages.get(stage));
+    let miou = scores.map_or(0.0, |scores| scores.miou);
+    if miou >= least {
+        return Ok(());
+    }
+    Err(Error::Quality(format!("the mIoU is {miou:.4}, --fail-under asks for {least}")))
 }
 
 /// Compares a run or a label volume with a truth; the scores of a run are kept in it.

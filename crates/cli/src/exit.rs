@@ -11,6 +11,8 @@ pub(crate) const USAGE: u8 = 2;
 pub(crate) const INPUT: u8 = 3;
 /// Too little memory or disk, found before work started.
 pub(crate) const RESOURCES: u8 = 4;
+/// The result is worse than `--fail-under` allows.
+pub(crate) const QUALITY: u8 = 5;
 /// Stopped by a signal; a checkpoint is there and the same command goes on.
 pub(crate) const STOPPED: u8 = 75;
 /// Interrupted a second time, at once.
@@ -31,6 +33,7 @@ pub(crate) fn code(error: &Error) -> u8 {
             ErrorKind::Usage => USAGE,
         },
         Error::Resources(_) => RESOURCES,
+        Error::Quality(_) => QUALITY,
         Error::Stopped { .. } => STOPPED,
         Error::RunFile { .. } => FAILED,
     }

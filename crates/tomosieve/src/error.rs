@@ -33,6 +33,9 @@ pub enum Error {
     /// Less memory or disk than the work needs, found before it starts.
     #[error("{0}")]
     Resources(String),
+    /// A result that is there and is worse than it may be.
+    #[error("{0}")]
+    Quality(String),
     /// Results in the way of new ones.
     #[error("{0}")]
     Exists(String),

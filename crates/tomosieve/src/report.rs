@@ -3,8 +3,10 @@
 use std::fmt::Write as _;
 
 use crate::config::Config;
+use crate::ledger::Stage;
 use crate::provenance::Provenance;
 use crate::run_dir::RunDir;
+use crate::stages::correct::Structure;
 use crate::summary::Summary;
 use crate::{Error, Result};
 
@@ -21,6 +23,11 @@ pub fn write(run: &RunDir, config: &Config, provenance: &Provenance) -> Result<(
     run.write(&path, text.as_bytes())
 }
 
+/// A share in words.
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
 /// The report's text.
 fn compose(
     run: &RunDir,
@@ -29,7 +36,6 @@ fn compose(
     summary: &Summary,
 ) -> std::result::Result<String, std::fmt::Error> {
     let mut out = String::new();
-    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let input = &provenance.input;
     let [z, y, x] = input.shape;
     writeln!(out, "# Segmentation of {}\n", input.path.file_name().unwrap_or_default().to_string_lossy())?;
@@ -53,6 +59,17 @@ fn compose(
         percent(summary.changed),
         percent(summary.confidence)
     )?;
+    if let Some(outcome) = &provenance.correction {
+        let Structure { pseudo_labels, train, correct } = outcome.structure;
+        writeln!(
+            out,
+            "Structure that the image confirms: {pseudo_labels:.2} in the pseudo labels, {train:.2} after stage 2, \
+             {correct:.2} in the result, {:.2} times the pseudo labels'. No truth is needed for it: boundaries count \
+             for it where the grey values of the neighbouring slices change across them, and against it where \
+             they do not.\n",
+            outcome.structure.gain()
+        )?;
+    }
     if summary.non_finite > 0 {
         writeln!(
             out,
@@ -68,19 +85,7 @@ fn compose(
         writeln!(out, "| {} | {:.4} | {before} | {after} | {sure} |", c.class, c.mean_grey_value)?;
     }
     writeln!(out, "\nShares are of all voxels; classes ascend in mean grey value.\n")?;
-    if let Some(stages) = summary.evaluation.as_ref().and_then(|e| e["stages"].as_object()) {
-        writeln!(out, "## Against the truth\n\nWithout the background class.\n")?;
-        writeln!(out, "| stage | accuracy | mIoU | IoU by truth class |\n|---|--:|--:|---|")?;
-        for (name, key) in [("pseudo labels", "pseudo_labels"), ("train", "train"), ("correct", "correct")] {
-            let Some(scores) = stages.get(key) else { continue };
-            let number = |value: &serde_json::Value| value.as_f64().map_or("–".to_owned(), percent);
-            let iou =
-                scores["iou"].as_array().map(|iou| iou.iter().map(number).collect::<Vec<_>>().join(", "));
-            let (accuracy, miou) = (number(&scores["accuracy"]), number(&scores["miou"]));
-            writeln!(out, "| {name} | {accuracy} | {miou} | {} |", iou.unwrap_or_default())?;
-        }
-        writeln!(out)?;
-    }
+    against_the_truth(&mut out, summary)?;
     writeln!(out, "## Pictures\n\nSlice, pseudo labels, result, confidence (black 0, white 1).\n")?;
     let entries = std::fs::read_dir(run.previews()).into_iter().flatten().flatten();
     let mut pictures: Vec<String> = entries
@@ -115,7 +120,8 @@ fn compose(
         config.seed,
         config.device
     )?;
-    for (stage, seconds) in &provenance.seconds {
+    for stage in Stage::ALL.map(Stage::name) {
+        let Some(seconds) = provenance.seconds.get(stage) else { continue };
         writeln!(out, "- {stage}: {seconds:.1} s")?;
     }
     writeln!(
@@ -123,4 +129,22 @@ fn compose(
         "\nAll settings are in `config.toml`; `tomosieve segment` with them and this volume gives the same bytes."
     )?;
     Ok(out)
+}
+
+/// The scores against a truth, if there was one.
+fn against_the_truth(out: &mut String, summary: &Summary) -> std::fmt::Result {
+    if let Some(stages) = summary.evaluation.as_ref().and_then(|e| e["stages"].as_object()) {
+        writeln!(out, "## Against the truth\n\nWithout the background class.\n")?;
+        writeln!(out, "| stage | accuracy | mIoU | IoU by truth class |\n|---|--:|--:|---|")?;
+        for (name, key) in [("pseudo labels", "pseudo_labels"), ("stage 2", "train"), ("result", "correct")] {
+            let Some(scores) = stages.get(key) else { continue };
+            let number = |value: &serde_json::Value| value.as_f64().map_or("–".to_owned(), percent);
+            let iou =
+                scores["iou"].as_array().map(|iou| iou.iter().map(number).collect::<Vec<_>>().join(", "));
+            let (accuracy, miou) = (number(&scores["accuracy"]), number(&scores["miou"]));
+            writeln!(out, "| {name} | {accuracy} | {miou} | {} |", iou.unwrap_or_default())?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
 }

@@ -40,8 +40,8 @@ pub struct Outcome {
     pub steps: usize,
     /// What the guard found, if it stepped in.
     pub alarm: Option<Alarm>,
-    /// Structure scores, where there was something to judge them by.
-    pub structure: Option<Structure>,
+    /// Structure scores.
+    pub structure: Structure,
 }
 
 /// Structure that the image confirms ([`crate::structure`]), on the crops of the jury.
@@ -56,6 +56,16 @@ pub struct Structure {
 }
 
 impl Structure {
+    /// Structure of the result, as a multiple of what the pseudo labels have: a score that needs no truth. Below
+    /// one, clustering alone had done better.
+    pub fn gain(&self) -> f64 {
+        match self.pseudo_labels {
+            before if before > 0.0 => self.correct / before,
+            before if self.correct > before => f64::INFINITY,
+            _ => 0.0,
+        }
+    }
+
     fn of(jury: &Jury, stage2: &Verdict, state: &State) -> Self {
         Self {
             pseudo_labels: jury.pseudo_labels.structure,
@@ -124,28 +134,27 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
 
     let total = steps(settings.steps, settings.epochs, input.shape().z, settings.batch);
     let mut journal = Journal::open(run, Stage::Correct, first)?;
-    if total == 0 {
-        return finish(context, &stage1, &start, Outcome { steps: 0, alarm: None, structure: None });
-    }
     let pool = context.pool(&stage1)?;
-    if settings.guard
-        && first == 0
-        && let Some(alarm) = needless(&pool, &Predictor::new(&start, &device), config)
-    {
-        journal.add(&LeftOut { stage: Stage::Correct, step: 0, alarm })?;
-        journal.flush()?;
-        let outcome = Outcome { steps: 0, alarm: Some(alarm), structure: None };
-        return finish(context, &stage1, &start, outcome);
-    }
-    let batches = batches(config, &pool)?;
     let rims = context.rims(&stage1);
     let jury = Jury::new(&pool, settings.crop, classes, rims.clone(), config.seed);
     let stage2 = jury.judge(&Predictor::new(&start, &device));
+    let mut alarm = None;
+    if settings.guard && first == 0 && total > 0 {
+        alarm = needless(&pool, &Predictor::new(&start, &device), config);
+    }
+    if total == 0 || alarm.is_some() {
+        if let Some(alarm) = alarm {
+            journal.add(&LeftOut { stage: Stage::Correct, step: 0, alarm })?;
+            journal.flush()?;
+        }
+        let outcome = Outcome { steps: 0, alarm, structure: Structure::of(&jury, &stage2, &state) };
+        return finish(context, &stage1, &start, outcome);
+    }
+    let batches = batches(config, &pool)?;
     if first == 0 {
         journal.add(&Check::of(&stage2, 0, None))?;
     }
     let mut saved = Instant::now();
-    let mut alarm = None;
     progress.begin("correct", total as u64, first as u64, "steps");
     std::thread::scope(|scope| {
         for (step, (weak, mut strong)) in ahead(scope, first..total, |step| batches.draw(step)) {
@@ -202,7 +211,7 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
     let outcome = Outcome {
         steps: state.good,
         alarm: alarm.filter(|_| settings.guard),
-        structure: Some(Structure::of(&jury, &stage2, &state)),
+        structure: Structure::of(&jury, &stage2, &state),
     };
     finish(context, &stage1, &networks.good, outcome)
 }

@@ -45,6 +45,7 @@ pub mod tiff_stack;
 mod tiff_tags;
 mod tiff_write;
 mod units;
+mod zarr_trust;
 
 const TIFF_FOLDER: &str = "tiff-folder";
 const TIFF_STACK: &str = "tiff-stack";
