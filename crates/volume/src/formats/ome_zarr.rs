@@ -5,7 +5,6 @@
 //! the format says: a chunk that was lost cannot be told from one that was never written.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use zarrs::array::{Array, ArrayBytes, ArraySubset};
 use zarrs::filesystem::FilesystemStore;
@@ -14,7 +13,7 @@ use zarrs::plugin::ExtensionName;
 use super::OME_ZARR;
 use super::convert::decode;
 use super::ome_zarr_meta::{self, Node};
-use super::zarr_trust::{Checked, distrust_chunks};
+use super::zarr_trust::{self, Checked};
 use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
 use crate::volume::{VolumeInfo, VolumeReader, VoxelType};
@@ -55,8 +54,7 @@ impl OmeZarr {
         };
         let store = FilesystemStore::new(folder)
             .map_err(|e| Error::damaged(folder, format!("no Zarr store: {e}")))?;
-        distrust_chunks();
-        let array = Array::open(Arc::new(Checked(store)), &path).map_err(|e| {
+        let array = zarr_trust::open(store, &path).map_err(|e| {
             Error::unsupported(folder, format!("the array `{path}` ({e}) is"), "Zarr v2 or v3")
         })?;
         let (leading, shape) = volume_shape(folder, array.shape())?;
