@@ -7,17 +7,62 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use memmap2::MmapMut;
+
 /// A cache line; a `Vec` of them is aligned as we want it.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);
+
+/// From so many bytes on memory comes from the system itself, in huge pages where it has them: there is a page
+/// fault for every 2 MB then, and few addresses to look up.
+const LARGE: usize = 4 << 20;
+
+/// Memory of whole lines.
+#[derive(Debug)]
+enum Memory {
+    Lines(Vec<Line>),
+    Pages(MmapMut),
+}
+
+impl Memory {
+    fn new(lines: usize) -> Self {
+        let bytes = lines * size_of::<Line>();
+        let pages = if bytes < LARGE { None } else { MmapMut::map_anon(bytes).ok() };
+        let Some(pages) = pages else { return Self::Lines(vec![Line([0.0; 16]); lines]) };
+        #[cfg(target_os = "linux")]
+        let _ = pages.advise(memmap2::Advice::HugePage); // as good as it goes
+        Self::Pages(pages)
+    }
+
+    fn as_ptr(&self) -> *const f32 {
+        match self {
+            Self::Lines(lines) => lines.as_ptr().cast(),
+            Self::Pages(pages) => pages.as_ptr().cast(),
+        }
+    }
+
+    fn as_mut_ptr(&mut self) -> *mut f32 {
+        match self {
+            Self::Lines(lines) => lines.as_mut_ptr().cast(),
+            Self::Pages(pages) => pages.as_mut_ptr().cast(),
+        }
+    }
+
+    fn lines(&self) -> usize {
+        match self {
+            Self::Lines(lines) => lines.len(),
+            Self::Pages(pages) => pages.len() / size_of::<Line>(),
+        }
+    }
+}
 
 /// Bytes that may lie on the shelf; what goes beyond is given back to the system.
 const SHELF_LIMIT: usize = 512 << 20;
 
 #[derive(Default)]
 struct Shelf {
-    free: HashMap<usize, Vec<Vec<Line>>>,
+    free: HashMap<usize, Vec<Memory>>,
     bytes: usize,
 }
 
@@ -25,7 +70,7 @@ static SHELF: Mutex<Option<Shelf>> = Mutex::new(None);
 
 /// `len` values of `f32`, aligned to 64 bytes.
 pub struct Buffer {
-    lines: Vec<Line>,
+    memory: Memory,
     len: usize,
 }
 
@@ -37,9 +82,9 @@ impl Buffer {
         let shelf = shelf.get_or_insert_default();
         if let Some(found) = shelf.free.get_mut(&lines).and_then(Vec::pop) {
             shelf.bytes -= lines * size_of::<Line>();
-            return Self { lines: found, len };
+            return Self { memory: found, len };
         }
-        Self { lines: vec![Line([0.0; 16]); lines], len }
+        Self { memory: Memory::new(lines), len }
     }
 
     /// Zeros.
@@ -59,13 +104,14 @@ impl std::fmt::Debug for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let lines = std::mem::take(&mut self.lines);
-        let bytes = lines.len() * size_of::<Line>();
+        let memory = std::mem::replace(&mut self.memory, Memory::Lines(Vec::new()));
+        let lines = memory.lines();
+        let bytes = lines * size_of::<Line>();
         let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
         let shelf = shelf.get_or_insert_default();
         if shelf.bytes + bytes <= SHELF_LIMIT {
             shelf.bytes += bytes;
-            shelf.free.entry(lines.len()).or_default().push(lines);
+            shelf.free.entry(lines).or_default().push(memory);
         }
     }
 }
@@ -74,22 +120,22 @@ impl std::ops::Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: the lines hold at least `len` initialised values without gaps (`repr(C)`).
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
+        // SAFETY: the memory has at least `len` values, initialised (pages with zeros) and without gaps.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr(), self.len) }
     }
 }
 
 impl std::ops::DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
         // SAFETY: as in `deref`, and the borrow is exclusive.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(self.memory.as_mut_ptr(), self.len) }
     }
 }
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
         // SAFETY: any `f32` is four initialised bytes.
-        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len * size_of::<f32>()) }
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast(), self.len * size_of::<f32>()) }
     }
 }
 

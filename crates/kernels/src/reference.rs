@@ -228,6 +228,20 @@ pub fn weigh(shape: Blocked, x: &[f32], factors: &[f32], dy: &[f32]) -> [Vec<f32
     [times(x), times(dy), rounded(by_factor)]
 }
 
+/// Softmax over the classes of `[n, classes, plane]` values.
+pub fn softmax(values: &[f32], classes: usize, plane: usize) -> Vec<f32> {
+    let power = |image: &[f32], class: usize, pixel: usize| {
+        let most = image.iter().skip(pixel).step_by(plane).fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+        (f64::from(image[class * plane + pixel]) - f64::from(most)).exp()
+    };
+    let share = |image: &[f32], i: usize| {
+        let sum: f64 = (0..classes).map(|class| power(image, class, i % plane)).sum();
+        power(image, i / plane, i % plane) / sum
+    };
+    let images = values.chunks_exact(classes * plane);
+    rounded(images.flat_map(|image| (0..image.len()).map(move |i| share(image, i))).collect())
+}
+
 /// A step of Adam: the new values, first and second moments.
 pub fn adam(step: Adam, old: &[f32], gradient: &[f32], first: &[f32], second: &[f32]) -> [Vec<f32>; 3] {
     let [b1, b2] = step.betas;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tomosieve_kernels::{
     Adam, BLOCK, Blocked, Buffer, Conv, Depthwise, Isa, Kind, NormAct, Resample, blend, channel_sums,
     max_pool2, max_pool2_backward, norm_act, norm_act_backward, norm_act_in_place, pooled, prelu,
-    prelu_backward, reference, to_blocked, to_nchw, weigh, weigh_backward,
+    prelu_backward, reference, softmax, to_blocked, to_nchw, weigh, weigh_backward,
 };
 
 /// Values in (−1, 1) by a congruential generator.
@@ -208,6 +208,18 @@ proptest! {
             let mut blended = old.clone();
             blend(isa, alpha, &gradient, &mut blended);
             close(&blended, &average, 1e-6);
+        }
+    }
+
+    #[test]
+    fn softmax_agrees(n in 1_usize..4, classes in 2_usize..12, plane in 1_usize..6000, spread in 0.1_f32..200.0, seed in 0_u64..1000) {
+        let logits: Vec<f32> = noise(n * classes * plane, seed).iter().map(|v| spread * v).collect();
+        let expected = reference::softmax(&logits, classes, plane);
+        for isa in Isa::available() {
+            let mut got = logits.clone();
+            softmax(isa, &mut got, classes, plane);
+            let worst = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            prop_assert!(worst < 3e-7, "{isa:?}: {worst}");
         }
     }
 

@@ -30,3 +30,4 @@ pub mod segmenter;
 pub mod teacher;
 
 pub use error::{Error, Result};
+pub use tomosieve_kernels as kernels;

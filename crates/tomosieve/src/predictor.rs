@@ -1,8 +1,8 @@
 //! A trained network as a function of voxels: crops in, class probabilities out.
 
 use burn::module::Module;
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
+use tomosieve_nn::kernels::{Isa, softmax, together};
 use tomosieve_nn::networks::Network;
 use tomosieve_nn::segmenter::Segmenter;
 
@@ -38,8 +38,14 @@ impl Predictor {
 
 impl Predict for Predictor {
     fn probabilities(&self, images: Vec<f32>, shape: [usize; 4]) -> Vec<f32> {
-        let x = Tensor::<4>::from_data(TensorData::new(images, shape), &self.device);
-        to_vec(softmax(self.network.forward(x), 1)) // [n, k, h, w]
+        together(|| {
+            let x = Tensor::<4>::from_data(TensorData::new(images, shape), &self.device);
+            let mut values = to_vec(self.network.forward(x)); // logits [n, k, h, w]
+            let plane = shape[2] * shape[3];
+            let classes = values.len() / (shape[0] * plane);
+            softmax(Isa::best(), &mut values, classes, plane);
+            values
+        })
     }
 }
 

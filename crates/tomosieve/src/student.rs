@@ -7,6 +7,7 @@ use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use tomosieve_nn::adam::Adam;
+use tomosieve_nn::kernels::together;
 use tomosieve_nn::losses::{Loss, LossConfig, masked_mean};
 use tomosieve_nn::networks::Network;
 use tomosieve_nn::segmenter::Segmenter;
@@ -76,14 +77,16 @@ impl Student {
         let weights = Tensor::<3>::from_data(TensorData::new(weights, [n, h, w]), &self.device);
 
         let drawing = device::seeded(&self.device, seed); // dropout's
-        let log_p = log_softmax(self.network.forward(x), 1); // [n, k, h, w]
+        let log_p = together(|| log_softmax(self.network.forward(x), 1)); // [n, k, h, w]
         drop(drawing);
-        let agreement = agreement(&to_vec(log_p.clone().inner()), &batch.labels, n, count);
-        let loss = masked_mean(self.loss.per_pixel(log_p, y), weights, count);
-        let value = f64::from(loss.clone().into_scalar::<f32>());
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-        self.network = self.optimizer.step(rate, self.network.clone(), gradients);
-        Step { loss: value, agreement }
+        together(|| {
+            let agreement = agreement(&to_vec(log_p.clone().inner()), &batch.labels, n, count);
+            let loss = masked_mean(self.loss.per_pixel(log_p, y), weights, count);
+            let value = f64::from(loss.clone().into_scalar::<f32>());
+            let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
+            self.network = self.optimizer.step(rate, self.network.clone(), gradients);
+            Step { loss: value, agreement }
+        })
     }
 
     /// Writes network and optimiser into `folder`.

@@ -48,6 +48,8 @@ pub(crate) trait Simd: Copy {
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// The larger of two lanes.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// 2ⁿ of whole numbers `n` from −126 to 127; 0 for −127.
+    fn pow2(self, n: Self::V) -> Self::V;
     /// `x < y ? a : b`
     fn select_lt(self, x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V;
 

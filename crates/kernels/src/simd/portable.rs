@@ -56,6 +56,10 @@ impl Simd for Portable {
         std::array::from_fn(|i| multiply_add(-a[i], b[i], c[i]))
     }
     #[inline(always)]
+    fn pow2(self, n: V) -> V {
+        n.map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23))
+    }
+    #[inline(always)]
     fn min(self, a: V, b: V) -> V {
         zip(a, b, |a, b| if a < b { a } else { b })
     }

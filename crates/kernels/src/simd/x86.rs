@@ -63,6 +63,10 @@ impl Simd for Avx512 {
     op!(fnma(a, b, c) = _mm512_fnmadd_ps(a, b, c));
     op!(min(a, b) = _mm512_min_ps(a, b));
     op!(max(a, b) = _mm512_max_ps(a, b));
+    op!(pow2(n) = _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_add_epi32(
+        _mm512_cvtps_epi32(n),
+        _mm512_set1_epi32(127)
+    ))));
     op!(select_lt(x, y, a, b) = _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(x, y), b, a));
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> __m512 {
@@ -110,6 +114,12 @@ impl Simd for Avx2 {
     op!(fnma(a, b, c) = halves!(_mm256_fnmadd_ps(a, b, c)));
     op!(min(a, b) = halves!(_mm256_min_ps(a, b)));
     op!(max(a, b) = halves!(_mm256_max_ps(a, b)));
+    op!(pow2(n) = n.map(|n| {
+        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(
+            _mm256_cvtps_epi32(n),
+            _mm256_set1_epi32(127),
+        )))
+    }));
     op!(select_lt(x, y, a, b) = [
         _mm256_blendv_ps(b[0], a[0], _mm256_cmp_ps::<_CMP_LT_OQ>(x[0], y[0])),
         _mm256_blendv_ps(b[1], a[1], _mm256_cmp_ps::<_CMP_LT_OQ>(x[1], y[1])),

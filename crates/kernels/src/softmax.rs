@@ -1,0 +1,92 @@
+//! Class probabilities from logits (Eq. 4 of the paper).
+
+use crate::parallel::{Shared, each};
+use crate::simd::{Isa, Kernel, LANES, Simd};
+
+/// Pixels that a task takes.
+const PART: usize = 1 << 12;
+
+/// Softmax over the classes of `[n, classes, plane]` values, in their place; 3·10⁻⁷ of a probability at most.
+///
+/// # Panics
+/// If the values are not as many as whole images have.
+pub fn softmax(isa: Isa, values: &mut [f32], classes: usize, plane: usize) {
+    let image = classes * plane;
+    assert!(
+        image > 0 && values.len().is_multiple_of(image),
+        "{} values of {classes} × {plane}",
+        values.len()
+    );
+    let (images, parts) = (values.len() / image, plane.div_ceil(PART));
+    let values = Shared::new(values);
+    each(images * parts, |task| {
+        let start = task % parts * PART;
+        let count = PART.min(plane - start);
+        isa.run(SoftmaxPart { values, first: task / parts * image + start, count, classes, plane });
+    });
+}
+
+/// Some pixels of one image.
+struct SoftmaxPart {
+    values: Shared,
+    /// Where the first class of the first pixel is.
+    first: usize,
+    count: usize,
+    classes: usize,
+    plane: usize,
+}
+
+impl Kernel for SoftmaxPart {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { values, first, count, classes, plane } = self;
+        let whole = count / LANES * LANES;
+        for pixel in (0..whole).step_by(LANES) {
+            // SAFETY: 16 pixels of each class lie before the end of this part, which is this task's alone.
+            let at = |class: usize| unsafe { values.at(first + class * plane + pixel) };
+            // SAFETY: as above.
+            let load = |class: usize| unsafe { s.load(at(class)) };
+            let most = (1..classes).fold(load(0), |most, class| s.max(most, load(class)));
+            let mut sum = s.zero();
+            for class in 0..classes {
+                let power = exp(s, s.sub(load(class), most));
+                sum = s.add(sum, power);
+                // SAFETY: as above.
+                unsafe { s.store(at(class), power) };
+            }
+            let share = s.div(s.splat(1.0), sum);
+            for class in 0..classes {
+                // SAFETY: as above.
+                unsafe { s.store(at(class), s.mul(load(class), share)) };
+            }
+        }
+        for pixel in whole..count {
+            // SAFETY: the pixel lies in this part, which is this task's alone.
+            let at = |class: usize| unsafe { values.at(first + class * plane + pixel) };
+            // SAFETY: as above.
+            let load = |class: usize| unsafe { *at(class) };
+            let most = (1..classes).fold(load(0), |most, class| most.max(load(class)));
+            let sum: f32 = (0..classes).map(|class| (load(class) - most).exp()).sum();
+            for class in 0..classes {
+                // SAFETY: as above.
+                unsafe { *at(class) = (load(class) - most).exp() / sum };
+            }
+        }
+    }
+}
+
+/// eˣ of numbers up to 0: 2ⁿ · eʳ with |r| ≤ ln 2 / 2, by Taylor's series; 0 below −87.
+#[inline(always)]
+fn exp<S: Simd>(s: S, x: S::V) -> S::V {
+    /// Adding and subtracting it rounds to a whole number.
+    const ROUND: f32 = 12_582_912.0;
+    /// ln 2 in two parts, of which the first has few digits.
+    const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+    let x = s.max(x, s.splat(-88.0));
+    let round = s.splat(ROUND);
+    let n = s.sub(s.fma(x, s.splat(std::f32::consts::LOG2_E), round), round);
+    let r = s.fnma(n, s.splat(LN_2[1]), s.fnma(n, s.splat(LN_2[0]), x));
+    let terms = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
+    let series = terms[1..].iter().fold(s.splat(terms[0]), |sum, term| s.fma(sum, r, s.splat(*term)));
+    s.mul(series, s.pow2(n))
+}
