@@ -57,13 +57,53 @@ impl Memory {
     }
 }
 
-/// Bytes that may lie on the shelf; what goes beyond is given back to the system.
-const SHELF_LIMIT: usize = 512 << 20;
+/// Bytes that buffers and shelf may have together, even if the buffers never had as many.
+const LIMIT: usize = 512 << 20;
 
+/// Memory for the next buffers. Buffers and shelf together have no more than the buffers once had alone, or [`LIMIT`].
 #[derive(Default)]
 struct Shelf {
+    /// By the number of lines.
     free: HashMap<usize, Vec<Memory>>,
-    bytes: usize,
+    /// Bytes on the shelf, in buffers, and in buffers at most.
+    spare: usize,
+    used: usize,
+    most: usize,
+}
+
+impl Shelf {
+    /// Memory for a new buffer, if there is some, and what has to go back to the system for it.
+    fn take(&mut self, lines: usize) -> (Option<Memory>, Vec<Memory>) {
+        let bytes = lines * size_of::<Line>();
+        self.used += bytes;
+        self.most = self.most.max(self.used);
+        let found = self.free.get_mut(&lines).and_then(Vec::pop);
+        let mut surplus = Vec::new();
+        if found.is_some() {
+            self.spare -= bytes;
+        }
+        while self.used + self.spare > self.most.max(LIMIT) {
+            surplus.push(self.largest());
+        }
+        (found, surplus)
+    }
+
+    /// The largest piece on the shelf, which must not be empty.
+    fn largest(&mut self) -> Memory {
+        let pieces = self.free.iter_mut().filter(|(_, pieces)| !pieces.is_empty());
+        let largest = pieces.max_by_key(|(lines, _)| **lines).and_then(|(_, pieces)| pieces.pop());
+        let largest = largest.expect("what is spare lies on the shelf");
+        self.spare -= largest.lines() * size_of::<Line>();
+        largest
+    }
+
+    fn put(&mut self, memory: Memory) {
+        let lines = memory.lines();
+        let bytes = lines * size_of::<Line>();
+        self.used -= bytes;
+        self.spare += bytes;
+        self.free.entry(lines).or_default().push(memory);
+    }
 }
 
 static SHELF: Mutex<Option<Shelf>> = Mutex::new(None);
@@ -79,12 +119,10 @@ impl Buffer {
     pub fn dirty(len: usize) -> Self {
         let lines = len.div_ceil(16);
         let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
-        let shelf = shelf.get_or_insert_default();
-        if let Some(found) = shelf.free.get_mut(&lines).and_then(Vec::pop) {
-            shelf.bytes -= lines * size_of::<Line>();
-            return Self { memory: found, len };
-        }
-        Self { memory: Memory::new(lines), len }
+        let (found, surplus) = shelf.get_or_insert_default().take(lines);
+        drop(shelf); // the system may take its time
+        drop(surplus);
+        Self { memory: found.unwrap_or_else(|| Memory::new(lines)), len }
     }
 
     /// Zeros.
@@ -105,14 +143,8 @@ impl std::fmt::Debug for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let memory = std::mem::replace(&mut self.memory, Memory::Lines(Vec::new()));
-        let lines = memory.lines();
-        let bytes = lines * size_of::<Line>();
         let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
-        let shelf = shelf.get_or_insert_default();
-        if shelf.bytes + bytes <= SHELF_LIMIT {
-            shelf.bytes += bytes;
-            shelf.free.entry(lines).or_default().push(memory);
-        }
+        shelf.get_or_insert_default().put(memory);
     }
 }
 
@@ -142,6 +174,25 @@ impl AsRef<[u8]> for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_shelf_holds_no_more_than_was_once_in_use() {
+        const LINES: usize = 1 << 18; // 16 MiB
+        let mut shelf = Shelf::default();
+        let take = |shelf: &mut Shelf, lines| shelf.take(lines).0.unwrap_or_else(|| Memory::new(lines));
+        let taken: Vec<Memory> = (0..64).map(|_| take(&mut shelf, LINES)).collect(); // 1 GiB, twice the limit
+        for memory in taken {
+            shelf.put(memory);
+        }
+        assert_eq!((shelf.used, shelf.spare), (0, 1 << 30));
+        let other = take(&mut shelf, LINES + 1);
+        assert_eq!(shelf.spare, (1 << 30) - (32 << 20)); // two pieces made room for one a line larger
+        assert!(shelf.used + shelf.spare <= shelf.most);
+        shelf.put(other);
+        let again = take(&mut shelf, LINES);
+        assert_eq!(shelf.free[&LINES].len(), 61);
+        shelf.put(again);
+    }
 
     #[test]
     fn memory_is_aligned_and_used_again() {
