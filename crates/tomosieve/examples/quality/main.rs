@@ -3,12 +3,15 @@
 //! ```text
 //! cargo run --release --example quality -- phantoms OUTPUT [PRESET]
 //! cargo run --release --example quality -- real FOLDER OUTPUT [PRESET]
+//! cargo run --release --example quality -- guard STUDY.json
 //! ```
 //!
 //! `FOLDER` holds one folder a set, each with `images/` and `labels/`; which sets, with how many classes
 //! and slices, stands in `docs/quality/sets.toml`. Finished runs in `OUTPUT` are not repeated.
 
 #![allow(clippy::print_stdout)] // the table is its output
+
+mod guard;
 
 use std::path::Path;
 
@@ -59,8 +62,10 @@ fn main() -> Result<()> {
         ["phantoms", output, preset] => phantoms(Path::new(output), preset),
         ["real", folder, output] => real(Path::new(folder), Path::new(output), "quick"),
         ["real", folder, output, preset] => real(Path::new(folder), Path::new(output), preset),
+        ["guard", study] => guard::table(Path::new(study)),
         _ => Err(Error::Config(
-            "usage: quality phantoms OUTPUT [PRESET] | quality real FOLDER OUTPUT [PRESET]".into(),
+            "usage: quality phantoms OUTPUT [PRESET] | quality real FOLDER OUTPUT [PRESET] | quality guard STUDY.json"
+                .into(),
         )),
     }
 }
@@ -82,7 +87,7 @@ fn phantoms(output: &Path, preset: &str) -> Result<()> {
 
 /// The table of the labelled sets.
 fn real(folder: &Path, output: &Path, preset: &str) -> Result<()> {
-    let list = include_str!("../../../docs/quality/sets.toml");
+    let list = include_str!("../../../../docs/quality/sets.toml");
     let sets: Sets = toml::from_str(list).map_err(|e| Error::Config(e.to_string()))?;
     head();
     for set in sets.set {

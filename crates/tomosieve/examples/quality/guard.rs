@@ -1,0 +1,141 @@
+//! What the guard of stage 3 and the score without labels are worth: of a study in which every run was made with
+//! the guard and without it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
+use tomosieve::provenance::Provenance;
+use tomosieve::run_dir::RunDir;
+use tomosieve::{Error, Result};
+
+/// A result is bad when it is so many points of mIoU below its pseudo labels, and one worse than another by as much.
+const POINTS: f64 = 0.5;
+
+#[derive(Debug, Deserialize)]
+struct Results {
+    rows: Vec<Row>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Row {
+    volume: String,
+    settings: BTreeMap<String, Value>,
+    run: std::path::PathBuf,
+    evaluation: Value,
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// mIoU, per cent, and how far above the pseudo labels'.
+    miou: f64,
+    gain: f64,
+    /// Structure of the result, as a multiple of the pseudo labels'.
+    structure: f64,
+}
+
+impl Run {
+    fn is_bad(self) -> bool {
+        self.gain < -POINTS
+    }
+}
+
+/// Prints the tables of the study in the JSON file at `path`.
+pub(crate) fn table(path: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::Input(format!("{}: {e}", path.display())))?;
+    let results: Results =
+        serde_json::from_str(&text).map_err(|e| Error::Input(format!("{}: {e}", path.display())))?;
+    // Runs without and with the guard that have everything else in common.
+    let mut pairs: BTreeMap<String, [Option<Run>; 2]> = BTreeMap::new();
+    for mut row in results.rows {
+        let guarded = row.settings.remove("correct.guard") == Some(Value::Bool(true));
+        let key = format!("{} {:?}", row.volume, row.settings);
+        pairs.entry(key).or_default()[usize::from(guarded)] = Some(run(&row)?);
+    }
+    let pairs: Vec<(&str, [Run; 2])> = pairs
+        .iter()
+        .filter_map(|(key, [free, guarded])| Some((key.split(' ').next()?, [(*free)?, (*guarded)?])))
+        .collect();
+    summary(&pairs);
+    correlation(&pairs);
+    Ok(())
+}
+
+fn run(row: &Row) -> Result<Run> {
+    let miou = |stage: &str| 100.0 * row.evaluation["stages"][stage]["miou"].as_f64().unwrap_or(f64::NAN);
+    let outcome = Provenance::read(&RunDir::open(&row.run)?)?.correction;
+    let structure = outcome.map_or(f64::NAN, |outcome| outcome.structure.gain());
+    Ok(Run { miou: miou("correct"), gain: miou("correct") - miou("pseudo_labels"), structure })
+}
+
+/// How the results are without the guard and with it.
+fn summary(pairs: &[(&str, [Run; 2])]) {
+    println!("| {} runs each | without guard | with guard |\n|---|--:|--:|", pairs.len());
+    let line = |what: &str, of: &dyn Fn(&[f64]) -> f64| {
+        let [free, guarded] = [0, 1].map(|i| {
+            let mut gains: Vec<f64> = pairs.iter().map(|(_, pair)| pair[i].gain).collect();
+            gains.sort_by(f64::total_cmp);
+            of(&gains)
+        });
+        println!("| {what} | {free:+.1} | {guarded:+.1} |");
+    };
+    line("mean gain in mIoU over the pseudo labels, points", &|gains| {
+        gains.iter().sum::<f64>() / gains.len() as f64
+    });
+    line("median", &|gains| gains[gains.len() / 2]);
+    line("worst", &|gains| gains[0]);
+    let bad = [0, 1].map(|i| pairs.iter().filter(|(_, pair)| pair[i].is_bad()).count());
+    println!("| bad: more than {POINTS} points below the pseudo labels | {} | {} |", bad[0], bad[1]);
+    let caught = pairs.iter().filter(|(_, [free, guarded])| free.is_bad() && !guarded.is_bad()).count();
+    let good = pairs.iter().filter(|(_, [free, _])| !free.is_bad());
+    let spoilt = good.clone().filter(|(_, [free, guarded])| guarded.gain < free.gain - POINTS).count();
+    let spoilt_badly = good.clone().filter(|(_, [_, guarded])| guarded.is_bad()).count();
+    let percent = |part: usize, whole: usize| 100.0 * part as f64 / whole.max(1) as f64;
+    println!("\nOf the {} bad runs the guard saves {caught} ({:.0} %).", bad[0], percent(caught, bad[0]));
+    println!(
+        "Of the {} others it ends {spoilt} ({:.0} %) at more than {POINTS} points below what they would have reached, \
+         {spoilt_badly} of them below their pseudo labels.",
+        good.clone().count(),
+        percent(spoilt, good.count())
+    );
+}
+
+/// How the score goes with the truth.
+fn correlation(pairs: &[(&str, [Run; 2])]) {
+    let runs: Vec<(&str, Run)> = pairs.iter().flat_map(|(name, pair)| pair.map(|run| (*name, run))).collect();
+    let over = |runs: &[Run], truth: fn(&Run) -> f64| {
+        let (scores, truths): (Vec<f64>, Vec<f64>) =
+            runs.iter().map(|run| (run.structure, truth(run))).unzip();
+        spearman(&scores, &truths)
+    };
+    let all: Vec<Run> = runs.iter().map(|(_, run)| *run).collect();
+    println!(
+        "\n| rank correlation of the structure gained | with the gain in mIoU | with the mIoU |\n|---|--:|--:|"
+    );
+    println!("| all {} runs | {:.2} | {:.2} |", all.len(), over(&all, |r| r.gain), over(&all, |r| r.miou));
+    let mut names: Vec<&str> = runs.iter().map(|(name, _)| *name).collect();
+    names.dedup();
+    for name in names {
+        let own: Vec<Run> = runs.iter().filter(|(of, _)| *of == name).map(|(_, run)| *run).collect();
+        println!("| {name} | {:.2} | {:.2} |", over(&own, |r| r.gain), over(&own, |r| r.miou));
+    }
+}
+
+/// Spearman's rank correlation; equal values share their mean rank.
+fn spearman(a: &[f64], b: &[f64]) -> f64 {
+    let ranks = |values: &[f64]| -> Vec<f64> {
+        let rank = |v: &f64| {
+            let below = values.iter().filter(|other| *other < v).count();
+            let equal = values.iter().filter(|other| *other == v).count();
+            below as f64 + (equal as f64 - 1.0) / 2.0
+        };
+        values.iter().map(rank).collect()
+    };
+    let (a, b) = (ranks(a), ranks(b));
+    let mean = (a.len() as f64 - 1.0) / 2.0;
+    let covariance =
+        |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| (x - mean) * (y - mean)).sum::<f64>();
+    covariance(&a, &b) / (covariance(&a, &a) * covariance(&b, &b)).sqrt()
+}
