@@ -1,0 +1,174 @@
+"""Streaming: stage 1 and `convert` beside `dd` and beside Python, on the same files with a cold cache.
+
+    target/speed/bin/pip install -r benches/peers/requirements.txt
+    target/speed/bin/python benches/peers/throughput.py FOLDER [--rounds 3] [--out FILE]
+
+FOLDER needs 8 GiB of a disk that is not in memory. Before every run the files' pages are dropped from the page cache
+(posix_fadvise), so each reads from the disk; what is written counts when the command ends, flushed. MB are 10^6 bytes
+of voxels, unpacked. Stage 1 reads the volume twice, to count its values and to label them, and writes labels.
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import time
+
+import h5py
+import numpy as np
+import tifffile
+import zarr
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SHAPE = (512, 1024, 1024)
+BYTES = 2 * SHAPE[0] * SHAPE[1] * SHAPE[2]
+SLAB = 32
+
+
+def slabs():
+    """A noisy phantom of four grey values, some slices at a time."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[: SHAPE[1], : SHAPE[2]]
+    for z in range(0, SHAPE[0], SLAB):
+        kind = ((x // 97 + y // 131 + z // 64) % 4).astype(np.float32)
+        noise = rng.standard_normal((SLAB, *SHAPE[1:]), np.float32)
+        yield (9000 + 11000 * kind + 900 * noise).clip(0, 65535).astype(np.uint16)
+
+
+def make(folder):
+    """The volume in every form."""
+    files = {name: folder / name for name in ("plain.tif", "plain.npy", "deflate.tif", "gzip.h5", "blosc.zarr")}
+    if all(path.exists() for path in files.values()):
+        return files
+    plain = np.lib.format.open_memmap(files["plain.npy"], "w+", np.uint16, SHAPE)
+    with h5py.File(files["gzip.h5"], "w") as h5:
+        packed = h5.create_dataset(
+            "exchange/data", SHAPE, np.uint16, chunks=(16, 256, 256), compression="gzip", compression_opts=1, shuffle=True
+        )
+        blosc = zarr.codecs.BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
+        array = zarr.create_array(files["blosc.zarr"], shape=SHAPE, dtype=np.uint16, chunks=(32, 256, 256), compressors=blosc)
+        tiff, deflate = tifffile.TiffWriter(files["plain.tif"]), tifffile.TiffWriter(files["deflate.tif"])
+        for number, slab in enumerate(slabs()):
+            part = slice(number * SLAB, (number + 1) * SLAB)
+            plain[part] = packed[part] = array[part] = slab
+            for page in slab:
+                tiff.write(page, contiguous=True)
+                deflate.write(page, compression="zlib", compressionargs={"level": 1}, predictor=True, rowsperstrip=64)
+        plain.flush(), tiff.close(), deflate.close()
+    return files
+
+
+def forget(path):
+    """Drops a file's pages, or those of all files in a folder, from the cache."""
+    for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
+        with open(file, "rb") as handle:
+            os.fsync(handle.fileno())
+            os.posix_fadvise(handle.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def read(path):
+    """The volume, some slices at a time, as a Python user would."""
+    if path.suffix == ".tif":
+        with tifffile.TiffFile(path) as tiff:
+            for z in range(0, SHAPE[0], SLAB):
+                yield tiff.asarray(key=range(z, z + SLAB))
+    elif path.suffix == ".h5":
+        with h5py.File(path) as h5:
+            for z in range(0, SHAPE[0], SLAB):
+                yield h5["exchange/data"][z : z + SLAB]
+    else:
+        array = np.load(path, mmap_mode="r") if path.suffix == ".npy" else zarr.open_array(path, mode="r")
+        for z in range(0, SHAPE[0], SLAB):
+            yield array[z : z + SLAB]
+
+
+def python_convert(source, target):
+    out = np.lib.format.open_memmap(target, "w+", np.uint16, SHAPE)
+    for number, slab in enumerate(read(source)):
+        out[number * SLAB : (number + 1) * SLAB] = slab
+    out.flush()
+
+
+def python_stage1(source, target):
+    """Counts, thresholds between four means, labels: the clustering itself is not what is measured."""
+    counts = np.zeros(65536, np.int64)
+    for slab in read(source):
+        counts += np.bincount(slab.ravel(), minlength=65536)
+    table = np.searchsorted([14500, 25500, 36500], np.arange(65536)).astype(np.uint8)
+    with tifffile.TiffWriter(target) as out:
+        for slab in read(source):
+            for page in table[slab]:
+                out.write(page, compression="lzw")
+
+
+def timed(work, source, *written):
+    for path in written:
+        shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True)
+    forget(source)
+    started = time.perf_counter()
+    work()
+    for path in written:
+        for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
+            with open(file, "rb") as handle:
+                os.fsync(handle.fileno())
+    return time.perf_counter() - started
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=pathlib.Path)
+    arguments = parser.parse_args()
+    folder = arguments.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cargo", "build", "--release", "-q"], cwd=ROOT, check=True)
+    tomosieve = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/tomosieve"
+    run = lambda *words: subprocess.run([tomosieve, *map(str, words), "-q"], check=True, stdout=subprocess.DEVNULL)
+    lines = []
+
+    def say(line):
+        print(line, flush=True)
+        lines.append(line)
+        if arguments.out:
+            arguments.out.write_text("\n".join(lines) + "\n")
+
+    say(f"{time.strftime('%Y-%m-%d')} · {os.cpu_count()} cores · {SHAPE} voxels of 16 bits, {BYTES / 1e6:.0f} MB\n")
+    say("| what | dd, MB/s | tomosieve, MB/s | of dd | Python, MB/s | tomosieve / Python |\n|---|--:|--:|--:|--:|--:|")
+    for name, source in make(folder).items():
+        copy, theirs, result = folder / "copy.npy", folder / "theirs.tif", folder / "run"
+        plain = "plain" in name
+        inspected = lambda: run("inspect", source)
+        works = {
+            "counting (inspect)": (1, inspected, (), None, ()),
+            "stage 1 (cluster)": (2, lambda: run("cluster", source, "-o", result), (result,), python_stage1, (theirs,)),
+            "convert to .npy": (1, lambda: run("convert", source, copy, "--force"), (copy,), python_convert, (copy,)),
+        }
+        for what, (passes, ours, written, peer, peer_written) in works.items():
+            rates = {"dd": [], "ours": [], "peer": []}
+            for _ in range(arguments.rounds):
+                if plain:
+                    dd = lambda: subprocess.run(["dd", f"if={source}", "of=/dev/null", "bs=8M"], check=True, stderr=-3)
+                    rates["dd"].append(BYTES / 1e6 / timed(dd, source))
+                rates["ours"].append(passes * BYTES / 1e6 / timed(ours, source, *written))
+                if peer:
+                    work = lambda: peer(source, peer_written[0])
+                    rates["peer"].append(passes * BYTES / 1e6 / timed(work, source, *peer_written))
+            middle = {key: statistics.median(values) if values else None for key, values in rates.items()}
+            number = lambda value: "" if value is None else f"{value:.0f}"
+            share = f"{100 * middle['ours'] / middle['dd']:.0f} %" if plain else ""
+            ratio = f"{middle['ours'] / middle['peer']:.2f}" if peer else ""
+            say(
+                f"| {what}, {name} | {number(middle['dd'])} | {number(middle['ours'])} | {share} "
+                f"| {number(middle['peer'])} | {ratio} |"
+            )
+        for path in (copy, theirs):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(result, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
