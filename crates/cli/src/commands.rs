@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde_json::json;
-use tomosieve::config::{DEFAULT, PRESETS};
+use tomosieve::config::{DEFAULT, PRESETS, RECIPES};
 use tomosieve::input::Input;
 use tomosieve::ledger::Stage;
 use tomosieve::phantom::{self, PhantomSpec, Sample};
@@ -305,7 +305,7 @@ fn init(args: &args::Init, screen: &Screen) -> Result<()> {
 
 /// Lists everything that can be named.
 fn list(json: bool) -> Result<()> {
-    let presets: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+    let names = |files: &[(&'static str, &str)]| files.iter().map(|(name, _)| *name).collect::<Vec<_>>();
     let formats: Vec<&str> = tomosieve_volume::formats::names().iter().map(|f| f.name).collect();
     let samples: Vec<&str> = Sample::ALL.iter().map(|sample| sample.info().name).collect();
     let rosters = [
@@ -313,7 +313,8 @@ fn list(json: bool) -> Result<()> {
         ("networks", tomosieve_nn::networks::NAMES.to_vec()),
         ("losses", tomosieve_nn::losses::names()),
         ("views", augment::names()),
-        ("presets", presets),
+        ("presets", names(PRESETS)),
+        ("recipes", names(RECIPES)),
         ("studies", tomosieve::study::names()),
         ("formats", formats),
         ("devices", tomosieve_nn::device::built()),

@@ -82,6 +82,7 @@ fn list_as_words_and_as_json() {
         ("losses", "label-smoothing"),
         ("views", "clahe"),
         ("presets", "paper"),
+        ("recipes", "robust"),
         ("studies", "stage2-epochs"),
         ("formats", "ome-zarr"),
         ("devices", "cpu"),

@@ -27,10 +27,17 @@ pub const PRESETS: &[(&str, &str)] = &[
     ("paper", include_str!("../presets/paper.toml")),
 ];
 
+/// Every recipe: its name and the settings that make it. A recipe is a way to go about stages 2 and 3; a preset is how
+/// large and how long.
+pub const RECIPES: &[(&str, &str)] =
+    &[("robust", include_str!("../recipes/robust.toml")), ("paper", include_str!("../recipes/paper.toml"))];
+
 /// All settings of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The recipe its settings started from.
+    pub recipe: String,
     /// Seed of every random draw.
     pub seed: u64,
     /// The device's name.

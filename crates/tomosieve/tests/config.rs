@@ -26,6 +26,22 @@ fn every_preset_builds_and_survives_a_round_trip() {
 }
 
 #[test]
+fn a_recipe_sets_what_is_its_own_and_what_comes_later_wins() {
+    let set = |settings: &[&str]| {
+        let layers = Layers::defaults().unwrap();
+        settings.iter().fold(layers, |layers, setting| layers.set(setting).unwrap()).build().unwrap()
+    };
+    let paper = set(&["train.steps=7", "recipe=paper", "views.strength=2"]);
+    assert!(!paper.correct.guard && !paper.train.partial_volume && paper.train.blind == 0.0);
+    assert_eq!((paper.views.strength, paper.train.steps), (2.0, 7));
+    assert_eq!(set(&["recipe=paper", "recipe=robust"]), Config::defaults().unwrap());
+    let preset = Layers::defaults().unwrap().preset("paper").unwrap().build().unwrap();
+    assert!(preset.recipe == "paper" && !preset.correct.guard && preset.train.epochs == 200);
+    let unknown = Layers::defaults().unwrap().set("recipe=papre").unwrap_err().to_string();
+    assert!(unknown.contains("did you mean `paper`?"), "{unknown}");
+}
+
+#[test]
 fn later_layers_win() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("own.toml");

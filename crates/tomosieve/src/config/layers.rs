@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::{Config, DEFAULT, PRESETS};
+use super::{Config, DEFAULT, PRESETS, RECIPES};
 use crate::{Error, Result};
 
 /// The layers a configuration is made of, each later one winning.
@@ -91,12 +91,29 @@ impl Layers {
         table?.get(setting)
     }
 
-    /// On top of these, a table of settings.
+    /// On top of these, a table of settings; a recipe among them comes before the others.
     ///
     /// # Errors
     /// [`Error::Config`] when one of them does not exist.
     pub fn merged(mut self, over: Table) -> Result<Self> {
+        if let Some(Value::String(name)) = over.get("recipe") {
+            self = self.recipe(name)?;
+        }
         merge(&mut self.0, over, "")?;
+        Ok(self)
+    }
+
+    /// On top of these, the recipe called `name`, in the place of any other.
+    fn recipe(mut self, name: &str) -> Result<Self> {
+        let Some((_, text)) = RECIPES.iter().find(|(known, _)| *known == name) else {
+            let known: Vec<&str> = RECIPES.iter().map(|(name, _)| *name).collect();
+            return Err(Error::unknown("recipe", name, &known));
+        };
+        let defaults = parse("the default configuration", DEFAULT)?;
+        for (other, text) in RECIPES {
+            merge(&mut self.0, restricted(&defaults, &parse(other, text)?), "")?;
+        }
+        merge(&mut self.0, parse(name, text)?, "")?;
         Ok(self)
     }
 
@@ -112,6 +129,18 @@ impl Layers {
         config.check()?;
         Ok(config)
     }
+}
+
+/// Those settings of `all` that `names` has, too.
+fn restricted(all: &Table, names: &Table) -> Table {
+    let both = names.iter().filter_map(|(name, value)| {
+        let own = all.get(name)?;
+        Some(match (own, value) {
+            (Value::Table(own), Value::Table(names)) => (name.clone(), Value::Table(restricted(own, names))),
+            _ => (name.clone(), own.clone()),
+        })
+    });
+    both.collect()
 }
 
 /// Parses TOML, naming where it comes from.
