@@ -7,10 +7,11 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
 use crate::kernel_ops;
+use crate::kernels::together;
 
 /// The student's parameters in visiting order, type-erased.
 #[derive(Default)]
-struct Collect(VecDeque<Box<dyn std::any::Any>>);
+struct Collect(VecDeque<Box<dyn std::any::Any + Send>>);
 
 impl ModuleVisitor for Collect {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -49,5 +50,6 @@ impl ModuleMapper for Blend {
 pub fn blend<M: Module>(teacher: M, student: &M, alpha: f64) -> M {
     let mut collected = Collect::default();
     student.visit(&mut collected);
-    teacher.map(&mut Blend { student: collected, alpha })
+    // One task for the pool of threads, not one for each parameter.
+    together(|| teacher.map(&mut Blend { student: collected, alpha }))
 }

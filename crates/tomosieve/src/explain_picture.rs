@@ -8,13 +8,13 @@ use crate::drawing::{self, Align, BLACK, Canvas, Colour, LETTER};
 use crate::palette::colour;
 
 /// Panels are at most about this many pixels a side.
-const SIDE: usize = 288;
+const SIDE: usize = 400;
 /// Space between panels, pixels.
 const GAP: f64 = 10.0;
 /// Height of a line of text and its space, pixels.
 const LINE: f64 = 1.75 * LETTER;
 /// Panels side by side, at most.
-const COLUMNS: usize = 6;
+const COLUMNS: usize = 5;
 /// How much of a heat map's colour covers the slice.
 const COVER: f32 = 0.6;
 /// Width of the colour bar, pixels.
@@ -33,22 +33,31 @@ pub(crate) struct Row<'a> {
 /// Draws a slice with grey values in `[0, 1]`.
 pub(crate) fn draw(grey: &[f32], shape: Shape, z: usize, layer: &str, rows: &[Row<'_>]) -> RgbImage {
     let panel = |paint: &dyn Fn(usize) -> Colour| drawing::panel([shape.y, shape.x], SIDE, |i| Rgb(paint(i)));
-    let mut top = vec![(format!("slice {z}"), panel(&|i| shade(grey[i])))];
-    top.extend(rows.iter().map(|row| (row.name.to_owned(), panel(&|i| colour(row.labels[i])))));
+    let mut top = vec![Some((format!("slice {z}"), panel(&|i| shade(grey[i]))))];
+    top.extend(rows.iter().map(|row| Some((row.name.to_owned(), panel(&|i| colour(row.labels[i]))))));
     let mut lines = vec![top];
-    for row in rows {
-        let heats = row.heats.iter().map(|&(class, map)| {
-            (format!("{}, class {class}", row.name), panel(&|i| mixed(map[i], grey[i])))
-        });
-        let heats: Vec<_> = heats.collect();
-        lines.extend(heats.chunks(COLUMNS).map(<[_]>::to_vec));
+    let heats = rows.iter().map(|row| {
+        let heat = |&(class, map): &(usize, &[f32])| {
+            Some((format!("{}, class {class}", row.name), panel(&|i| mixed(map[i], grey[i]))))
+        };
+        row.heats.iter().map(heat).collect::<Vec<_>>()
+    });
+    if rows.iter().all(|row| row.heats.len() == 1) {
+        // Each network's map below what it makes of the slice.
+        lines.push(std::iter::once(None).chain(heats.flatten()).collect());
+    } else {
+        heats.for_each(|heats| lines.extend(heats.chunks(COLUMNS).map(<[_]>::to_vec)));
     }
     assemble(&lines, layer, rows)
 }
 
-/// Lines of named panels below each other, and a legend.
-fn assemble(lines: &[Vec<(String, RgbImage)>], layer: &str, rows: &[Row<'_>]) -> RgbImage {
-    let [wide, high] = [lines[0][0].1.width(), lines[0][0].1.height()].map(f64::from);
+/// A titled panel, or an empty place.
+type Place = Option<(String, RgbImage)>;
+
+/// Lines of panels below each other, and a legend; the very first place is not empty.
+fn assemble(lines: &[Vec<Place>], layer: &str, rows: &[Row<'_>]) -> RgbImage {
+    let [wide, high] =
+        lines[0][0].as_ref().map_or([1.0; 2], |(_, first)| [first.width(), first.height()].map(f64::from));
     let columns = lines.iter().map(Vec::len).max().unwrap_or(1).max(3);
     let width = columns as f64 * (wide + GAP) + GAP;
     let height = lines.len() as f64 * (LINE + high + GAP) + 2.0 * LINE + GAP;
@@ -56,19 +65,20 @@ fn assemble(lines: &[Vec<(String, RgbImage)>], layer: &str, rows: &[Row<'_>]) ->
     let place = |line: usize, column: usize| {
         (GAP + column as f64 * (wide + GAP), GAP / 2.0 + line as f64 * (LINE + high + GAP))
     };
-    for (line, panels) in lines.iter().enumerate() {
-        for (column, (title, _)) in panels.iter().enumerate() {
-            canvas.text(place(line, column), Align::Left, BLACK, title);
-        }
+    let panels = || {
+        lines.iter().enumerate().flat_map(|(line, places)| {
+            let taken = places.iter().enumerate();
+            taken.filter_map(move |(column, panel)| Some((place(line, column), panel.as_ref()?)))
+        })
+    };
+    for (at, (title, _)) in panels() {
+        canvas.text(at, Align::Left, BLACK, title);
     }
     let (left, low) = place(lines.len(), 0);
     legend(&mut canvas, (left, low + GAP / 2.0), width, layer, rows);
     let mut picture = canvas.finish();
-    for (line, panels) in lines.iter().enumerate() {
-        for (column, (_, panel)) in panels.iter().enumerate() {
-            let (x, y) = place(line, column);
-            imageops::replace(&mut picture, panel, x as i64, (y + LINE) as i64);
-        }
+    for ((x, y), (_, panel)) in panels() {
+        imageops::replace(&mut picture, panel, x as i64, (y + LINE) as i64);
     }
     picture
 }
