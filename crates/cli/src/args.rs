@@ -68,8 +68,8 @@ pub(crate) enum Command {
     Phantom(Phantom),
     /// Write the complete commented configuration
     Init(Init),
-    /// List everything that can be named: clusterings, networks, losses, views, presets, studies, formats,
-    /// devices
+    /// List everything that can be named: clusterings, networks, losses, views, presets, recipes, studies,
+    /// formats, devices
     List,
     /// Segment the real volume that ships with the repository and a phantom, and say where to look
     Demo(Demo),
@@ -214,10 +214,7 @@ impl Settings {
         let numbers = numbers.iter().filter_map(|(key, n)| n.map(|n| format!("{key}={n}")));
         let words = words.iter().filter_map(|(key, w)| w.as_ref().map(|w| format!("{key}={w:?}")));
         let seed = self.seed.map(|seed| format!("seed={seed}"));
-        for assignment in numbers.chain(words).chain(seed).chain(self.set.iter().cloned()) {
-            layers = layers.set(&assignment)?;
-        }
-        layers.build()
+        layers.set_all(numbers.chain(words).chain(seed).chain(self.set.iter().cloned()))?.build()
     }
 }
 

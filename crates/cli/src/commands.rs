@@ -49,7 +49,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<()> {
             threads(global.threads.unwrap_or(0))?;
             let evaluation = evaluate_labels(&args.labels, &args.truth, args.special.special(), screen)?;
             show_evaluation(&evaluation, global.json)?;
-            args.fail_under.map_or(Ok(()), |least| require_miou(&evaluation, least))
+            args.fail_under.map_or(Ok(()), |least| require_miou(&args.labels, &evaluation, least))
         }
         Command::Explain(args) => explain(args, global, screen),
         Command::Study(args) => study::run(args, global, screen),
@@ -185,15 +185,21 @@ fn require_gain(run: &Path, least: f64) -> Result<()> {
     )))
 }
 
-/// Fails when the last stage's mIoU is below this.
-fn require_miou(evaluation: &Evaluation, least: f64) -> Result<()> {
-    let last = ["labels", "correct", "train", "pseudo_labels"];
-    let scores = last.iter().find_map(|stage| evaluation.stages.get(stage));
-    let miou = scores.map_or(0.0, |scores| scores.miou);
-    if miou >= least {
+/// Fails when the result's mIoU is below this.
+fn require_miou(labels: &Path, evaluation: &Evaluation, least: f64) -> Result<()> {
+    let labels = labels.display();
+    let Some(scores) = ["labels", "correct"].iter().find_map(|stage| evaluation.stages.get(stage)) else {
+        return Err(Error::Input(format!(
+            "`{labels}`: no result that --fail-under could judge; run `tomosieve predict {labels}` first"
+        )));
+    };
+    if scores.miou >= least {
         return Ok(());
     }
-    Err(Error::Quality(format!("the mIoU is {miou:.4}, --fail-under asks for {least}")))
+    let miou = scores.miou;
+    Err(Error::Quality(format!(
+        "`{labels}`: the mIoU of the result is {miou:.4}, --fail-under asks for {least}"
+    )))
 }
 
 /// Compares a run or a label volume with a truth; the scores of a run are kept in it.

@@ -108,6 +108,15 @@ impl Shelf {
 
 static SHELF: Mutex<Option<Shelf>> = Mutex::new(None);
 
+/// Gives the memory of dropped buffers back to the system: for when what comes next has other sizes.
+pub fn release() {
+    let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
+    let shelf = shelf.get_or_insert_default();
+    let free = std::mem::take(&mut shelf.free);
+    (shelf.spare, shelf.most) = (0, shelf.used);
+    drop(free);
+}
+
 /// `len` values of `f32`, aligned to 64 bytes.
 pub struct Buffer {
     memory: Memory,

@@ -42,7 +42,7 @@ mod sums;
 mod update;
 mod winograd;
 
-pub use buffer::Buffer;
+pub use buffer::{Buffer, release};
 pub use channelwise::{prelu, prelu_backward, weigh, weigh_backward};
 pub use conv::{Conv, Kind};
 pub use convert::{to_blocked, to_nchw};

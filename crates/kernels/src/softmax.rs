@@ -6,7 +6,8 @@ use crate::simd::{Isa, Kernel, LANES, Simd};
 /// Pixels that a task takes.
 const PART: usize = 1 << 12;
 
-/// Softmax over the classes of `[n, classes, plane]` values, in their place; 3·10⁻⁷ of a probability at most.
+/// Softmax over the classes of `[n, classes, plane]` values, in their place; probabilities are off by 3·10⁻⁷ at
+/// most.
 ///
 /// # Panics
 /// If the values are not as many as whole images have.
@@ -82,7 +83,7 @@ fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     const ROUND: f32 = 12_582_912.0;
     /// ln 2 in two parts, of which the first has few digits.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
-    let x = s.max(x, s.splat(-88.0));
+    let x = s.max(s.splat(-88.0), x); // in this order NaN stays NaN
     let round = s.splat(ROUND);
     let n = s.sub(s.fma(x, s.splat(std::f32::consts::LOG2_E), round), round);
     let r = s.fnma(n, s.splat(LN_2[1]), s.fnma(n, s.splat(LN_2[0]), x));

@@ -220,6 +220,10 @@ proptest! {
             softmax(isa, &mut got, classes, plane);
             let worst = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
             prop_assert!(worst < 3e-7, "{isa:?}: {worst}");
+            let mut spoilt = logits.clone();
+            spoilt[seed as usize % (classes * plane)] = f32::NAN;
+            softmax(isa, &mut spoilt, classes, plane);
+            prop_assert_eq!(spoilt.iter().filter(|p| p.is_nan()).count(), classes, "of one pixel");
         }
     }
 

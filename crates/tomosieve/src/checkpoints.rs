@@ -74,12 +74,19 @@ pub fn find<S: DeserializeOwned>(
 /// Keeps the checkpoint at the end of stage 2 beyond its stage.
 ///
 /// # Errors
-/// [`Error::RunFile`] when it cannot be moved.
+/// [`Error::RunFile`] when it cannot be copied.
 pub fn keep(run: &RunDir) -> Result<()> {
     let kept = run.trained();
-    remove(&kept)
-        .and_then(|()| std::fs::rename(run.checkpoint(), &kept))
-        .map_err(|e| Error::file(&kept, format!("cannot be written: {e}")))
+    let temporary = kept.with_extension("partial");
+    let copy = || {
+        remove(&temporary)?;
+        for folder in folders(&run.checkpoint()) {
+            copy_files(&folder, &temporary.join(folder.file_name().unwrap_or_default()))?;
+        }
+        remove(&kept)?;
+        std::fs::rename(&temporary, &kept)
+    };
+    copy().map_err(|e| Error::file(&kept, format!("cannot be written: {e}")))
 }
 
 /// After how many steps of stage 2 the state was that a run has kept; `None` if it has not.
@@ -105,13 +112,7 @@ fn kept(run: &RunDir) -> Result<Option<(PathBuf, usize)>> {
 pub fn lend(from: &RunDir, to: &RunDir, key: &str) -> Result<()> {
     let Some((folder, steps)) = kept(from)? else { return Ok(()) };
     let failed = |e: std::io::Error| Error::file(&folder, format!("cannot be copied: {e}"));
-    save(to, Stage::Train, key, steps, &(), |target| {
-        for entry in std::fs::read_dir(&folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            std::fs::copy(&path, target.join(path.file_name().unwrap_or_default())).map_err(failed)?;
-        }
-        Ok(())
-    })
+    save(to, Stage::Train, key, steps, &(), |target| copy_files(&folder, target).map_err(failed))
 }
 
 /// The folder for the parts of a result made with settings of this `key`; parts of another are removed.
@@ -144,6 +145,16 @@ fn mark_in(folder: &Path) -> PathBuf {
 fn folders(root: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+/// Copies the files of a folder into another, which is made if it is not there.
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let path = entry?.path();
+        std::fs::copy(&path, to.join(path.file_name().unwrap_or_default()))?;
+    }
+    Ok(())
 }
 
 /// Removes a folder, if it is there.

@@ -1,4 +1,5 @@
-//! What the user may set, read in layers: defaults ← preset ← file ← single settings.
+//! What the user may set, read in layers: defaults ← preset ← file ← single settings, with a recipe at the bottom of
+//! the layer that names it.
 //!
 //! The defaults live in one commented file, `default.toml`, which `tomosieve init` prints; there is no
 //! second copy of a default in code. Presets are files too.

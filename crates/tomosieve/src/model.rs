@@ -65,7 +65,19 @@ pub fn load(path: &Path, device: &Device) -> Result<Model> {
     if !(1..=99).contains(&slices) || !(2..=255).contains(&classes) {
         return Err(Error::file(path, format!("damaged header: {slices} slices, {classes} classes")));
     }
-    let network = Network::new(&config, slices, classes, 0, device)?;
+    // No network of such widths fits into a file that is smaller than one 1×1 convolution of each.
+    let least =
+        config.widths.iter().fold(0_u64, |sum, &w| sum.saturating_add(4 * (w as u64).saturating_pow(2)));
+    let length = std::fs::metadata(path).map_or(0, |meta| meta.len());
+    if least > length {
+        let widths = &config.widths;
+        return Err(Error::file(
+            path,
+            format!("damaged header: widths {widths:?} in a file of {length} bytes"),
+        ));
+    }
+    let network = Network::new(&config, slices, classes, 0, device)
+        .map_err(|e| Error::file(path, format!("damaged header: {e}")))?;
     let network = checkpoint::load(network, path)?;
     Ok(Model {
         predictor: Predictor::new(&network, device),

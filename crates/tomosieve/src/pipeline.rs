@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use tomosieve_nn::kernels;
 use tomosieve_volume::OpenOptions;
 
 use crate::config::Config;
@@ -80,6 +81,7 @@ impl Job<'_> {
             ledger.require_before(stage, config, input)?;
             ledger.forget(run, stage)?;
             provenance.write(run, &ledger)?;
+            kernels::release(); // what the stage before had in memory is not in this one's plan
             let started = Instant::now();
             match stage {
                 Stage::Cluster => drop(cluster::run(&context)?),
@@ -87,11 +89,16 @@ impl Job<'_> {
                 Stage::Correct => provenance.correction = Some(correct::run(&context)?),
                 Stage::Predict => predict::run(&context)?,
             }
+            // Before the stage counts as done: after that nobody writes it again.
+            provenance.write(run, &ledger)?;
             ledger.finish(run, stage, config, input, started.elapsed().as_secs_f64())?;
             checkpoints::clear(run)?;
             provenance.write(run, &ledger)?;
         }
         if ledger.standing(Stage::Predict, config, input) == Standing::Done {
+            // An earlier run may have ended just before.
+            checkpoints::clear(run)?;
+            provenance.write(run, &ledger)?;
             report::write(run, config, &provenance)?;
         }
         Ok(())

@@ -50,7 +50,7 @@ pub struct Plan {
     pub memory_limit: u64,
     /// Bytes to be written, uncompressed.
     pub disk: u64,
-    /// Bytes free where they go.
+    /// Bytes free where they go, with what the run has written already and goes on from.
     pub disk_free: u64,
 }
 
@@ -143,16 +143,6 @@ pub fn stream_depth(shape: Shape, memory: u64) -> usize {
 /// [`Error::Resources`] when not even one slice and its neighbours fit.
 pub fn sweep_depth(sweep: &Sweep, config: &Config, shape: Shape, memory: u64) -> Result<usize> {
     let fixed = sweep_fixed(sweep, config, shape);
-    let writing = writing_memory(config, shape);
-    if memory < writing {
-        return Err(Error::Resources(format!(
-            "writing slices of {}×{} needs {}, max_memory allows {}; raise --max-memory or set output.ome_zarr=false",
-            shape.y,
-            shape.x,
-            bytes(writing),
-            bytes(memory)
-        )));
-    }
     let slice = (shape.slice_voxels() * (Sweep::BYTES_PER_VOXEL + 4)) as u64; // read buffers beside
     let halo = 2 * (sweep.slices / 2) as u64;
     let most = LARGEST_SLAB.max((halo + 1) * slice);
@@ -178,7 +168,7 @@ fn sweep_fixed(sweep: &Sweep, config: &Config, shape: Shape) -> u64 {
 fn writing_memory(config: &Config, shape: Shape) -> u64 {
     let zarr = if config.output.ome_zarr { 1 + u64::from(config.output.confidence) } else { 0 };
     let chunks = zarr * shape.slice_voxels() as u64 * ZARR_DEPTH.min(shape.z as u64) * 5 / 4;
-    BASE + chunks + 12 * shape.slice_voxels() as u64
+    BASE + chunks + (12 * shape.slice_voxels() + Parts::bytes(shape)) as u64
 }
 
 /// Bytes of one copy of every level's activations for so many pixels.
@@ -269,7 +259,7 @@ impl Plan {
             memory: stages.iter().map(|stage| stage.memory).max().unwrap_or(0),
             memory_limit: limit,
             disk: RunDir::expected_bytes(shape, config.output.ome_zarr, config.output.confidence),
-            disk_free: free_space(target),
+            disk_free: free_space(target).saturating_add(RunDir::beside(target).kept_bytes()),
             parameters: trial.parameters,
             stages,
         })

@@ -251,6 +251,11 @@ impl RunDir {
         Ok(tomosieve_volume::open(path, &OpenOptions::default())?)
     }
 
+    /// Bytes of pseudo labels and checkpoints that are there already.
+    pub fn kept_bytes(&self) -> u64 {
+        bytes_below(&self.pseudo_labels()) + bytes_below(&self.checkpoint())
+    }
+
     /// Bytes that a run on a volume of this shape writes at most, uncompressed: pseudo labels, the result in
     /// parts until it is whole, and the result.
     pub fn expected_bytes(shape: Shape, zarr: bool, confidence: bool) -> u64 {
@@ -258,6 +263,17 @@ impl RunDir {
         let copies = if zarr { copies + 1 + u64::from(confidence) } else { copies };
         shape.voxels() as u64 * copies
     }
+}
+
+/// Bytes of all files below a folder; 0 if there is none.
+fn bytes_below(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => bytes_below(&entry.path()),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
 }
 
 /// Where a multipage TIFF lies inside its folder.

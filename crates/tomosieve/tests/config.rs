@@ -34,6 +34,9 @@ fn a_recipe_sets_what_is_its_own_and_what_comes_later_wins() {
     let paper = set(&["train.steps=7", "recipe=paper", "views.strength=2"]);
     assert!(!paper.correct.guard && !paper.train.partial_volume && paper.train.blind == 0.0);
     assert_eq!((paper.views.strength, paper.train.steps), (2.0, 7));
+    let together = ["correct.guard=true", "recipe=paper"].map(str::to_owned);
+    let together = Layers::defaults().unwrap().set_all(together).unwrap().build().unwrap();
+    assert!(together.correct.guard && together.recipe == "paper", "what stands beside a recipe wins");
     assert_eq!(set(&["recipe=paper", "recipe=robust"]), Config::defaults().unwrap());
     let preset = Layers::defaults().unwrap().preset("paper").unwrap().build().unwrap();
     assert!(preset.recipe == "paper" && !preset.correct.guard && preset.train.epochs == 200);

@@ -4,11 +4,12 @@
 mod common;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use common::{entries, open_plain, read_all, values, write};
 use serde_json::{Value, json};
-use tomosieve_volume::{Error, LabelTable, OmeVersion, OutputKind, OutputMeta, Shape, VoxelType};
+use tomosieve_volume::{Error, LabelTable, OmeVersion, OutputKind, OutputMeta, Region, Shape, VoxelType};
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
@@ -190,4 +191,28 @@ fn broken_metadata_and_chunks_are_refused() {
     fs::write(path.join(".zattrs"), "{}").unwrap();
     let error = open_plain(&path).err().unwrap();
     assert!(error.to_string().contains("no multiscale image"), "{error}");
+}
+
+#[test]
+fn a_zstd_chunk_need_not_tell_its_size_but_may_not_exceed_the_chunk() {
+    let folder = tempfile::tempdir().unwrap();
+    let array = folder.path().join("streamed.zarr");
+    std::fs::create_dir(&array).unwrap();
+    let metadata = r#"{"zarr_format": 2, "shape": [64, 64, 64], "chunks": [64, 64, 64], "dtype": "|u1", "order": "C",
+        "fill_value": 0, "filters": null, "compressor": {"id": "zstd", "level": 3}}"#;
+    std::fs::write(array.join(".zarray"), metadata).unwrap();
+    let voxels: Vec<u8> = (0..64_u32.pow(3)).map(|i| (i / 7 % 251) as u8).collect();
+    let pack = |voxels: &[u8]| {
+        let mut stream = zstd::Encoder::new(Vec::new(), 3).unwrap(); // without a content size
+        stream.write_all(voxels).unwrap();
+        std::fs::write(array.join("0.0.0"), stream.finish().unwrap()).unwrap();
+    };
+    pack(&voxels);
+    let read = read_all(open_plain(&array).unwrap().as_ref());
+    assert!(read.iter().zip(&voxels).all(|(read, voxel)| *read == f32::from(*voxel)));
+
+    pack(&[voxels.as_slice(), &[0]].concat());
+    let volume = open_plain(&array).unwrap();
+    let error = common::read(volume.as_ref(), &Region::whole(volume.shape())).unwrap_err().to_string();
+    assert!(error.contains("unpacks to more"), "{error}");
 }

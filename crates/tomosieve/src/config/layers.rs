@@ -1,5 +1,6 @@
 //! Settings in layers: defaults ← preset ← file ← single settings. Layers merge as TOML tables, so only names that
-//! exist may be set, and a value is checked once, when all layers are there.
+//! exist may be set, and a value is checked once, when all layers are there. A recipe in a layer comes before the rest
+//! of that layer.
 
 use std::path::Path;
 
@@ -49,24 +50,29 @@ impl Layers {
     /// # Errors
     /// [`Error::Config`] without a `=`, or when a section is given a value.
     pub fn set(self, assignment: &str) -> Result<Self> {
-        let (key, value) = assignment.split_once('=').ok_or_else(|| {
-            Error::Config(format!(
-                "`{assignment}` is no setting; expected KEY=VALUE, such as train.steps=600"
-            ))
-        })?;
-        let value = format!("v = {}", value.trim())
-            .parse::<Table>()
-            .ok()
-            .and_then(|mut table| table.remove("v"))
-            .unwrap_or_else(|| Value::String(value.trim().to_owned()));
-        self.setting(key.trim(), value)
+        self.settings([assigned(assignment)?])
     }
 
-    /// On top of these, one setting by its dotted name.
+    /// On top of these, settings that are given together, as by [`set`](Self::set): a recipe among them comes before
+    /// the others.
     ///
     /// # Errors
     /// As [`set`](Self::set).
-    pub fn setting(self, name: &str, value: Value) -> Result<Self> {
+    pub fn set_all(self, assignments: impl IntoIterator<Item = String>) -> Result<Self> {
+        let settings: Result<Vec<_>> = assignments.into_iter().map(|text| assigned(&text)).collect();
+        self.settings(settings?)
+    }
+
+    /// On top of these, settings by their dotted names; a recipe among them comes before the others.
+    ///
+    /// # Errors
+    /// As [`set`](Self::set).
+    pub fn settings(self, settings: impl IntoIterator<Item = (String, Value)>) -> Result<Self> {
+        let (recipe, others): (Vec<_>, Vec<_>) = settings.into_iter().partition(|(name, _)| name == "recipe");
+        recipe.into_iter().chain(others).try_fold(self, |layers, (name, value)| layers.setting(&name, value))
+    }
+
+    fn setting(self, name: &str, value: Value) -> Result<Self> {
         let nested = name
             .rsplit('.')
             .fold(value, |inner, name| Value::Table(Table::from_iter([(name.to_owned(), inner)])));
@@ -129,6 +135,19 @@ impl Layers {
         config.check()?;
         Ok(config)
     }
+}
+
+/// The name and the value of an assignment such as `correct.threshold=0.7`. A value that is no TOML is a string.
+fn assigned(assignment: &str) -> Result<(String, Value)> {
+    let (name, value) = assignment.split_once('=').ok_or_else(|| {
+        Error::Config(format!("`{assignment}` is no setting; expected KEY=VALUE, such as train.steps=600"))
+    })?;
+    let value = format!("v = {}", value.trim())
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut table| table.remove("v"))
+        .unwrap_or_else(|| Value::String(value.trim().to_owned()));
+    Ok((name.trim().to_owned(), value))
 }
 
 /// Those settings of `all` that `names` has, too.

@@ -57,12 +57,15 @@ pub struct Structure {
 
 impl Structure {
     /// Structure of the result, as a multiple of what the pseudo labels have: a score that needs no truth. Below
-    /// one, clustering alone had done better.
+    /// one, clustering alone had done better. 0 where the image confirms none in the result, infinite where it confirms
+    /// none in the pseudo labels alone.
     pub fn gain(&self) -> f64 {
-        match self.pseudo_labels {
-            before if before > 0.0 => self.correct / before,
-            before if self.correct > before => f64::INFINITY,
-            _ => 0.0,
+        if self.correct <= 0.0 {
+            0.0
+        } else if self.pseudo_labels <= 0.0 {
+            f64::INFINITY
+        } else {
+            self.correct / self.pseudo_labels
         }
     }
 
@@ -301,5 +304,17 @@ impl Networks {
             taught: checkpoint::load(self.taught, &folder.join(TEACHER))?,
             good: checkpoint::load(self.good, &folder.join(GOOD))?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Structure;
+
+    #[test]
+    fn structure_gained_is_a_ratio_where_there_is_one() {
+        let gain = |pseudo_labels, correct| Structure { pseudo_labels, train: 0.0, correct }.gain();
+        assert_eq!([gain(2.0, 3.0), gain(2.0, 1.0), gain(2.0, -1.0)], [1.5, 0.5, 0.0]);
+        assert_eq!([gain(-3.0, -2.9), gain(0.0, 0.0), gain(-1.0, 2.0)], [0.0, 0.0, f64::INFINITY]);
     }
 }

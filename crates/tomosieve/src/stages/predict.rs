@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tomosieve_nn::kernels;
 use tomosieve_volume::{OutputKind, OutputMeta, VolumeWriter, VoxelType, Voxels};
 
 use super::Context;
@@ -38,6 +39,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     })?;
     progress.end();
 
+    kernels::release();
     let (mut labels, mut confidence) = outputs(context, &stage1)?;
     let pseudo = RunDir::open_labels(&run.pseudo_labels())?;
     let mut before = vec![0.0_f32; shape.slice_voxels()];

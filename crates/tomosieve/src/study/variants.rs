@@ -52,9 +52,7 @@ pub(super) fn expand(study: &Study, base: &Config) -> Result<Vec<Variant>> {
         if variants.iter().any(|known| known.name == name) {
             continue; // K + 1 may be one of the other values
         }
-        let layers = settings
-            .iter()
-            .try_fold(base.clone(), |layers, (setting, value)| layers.setting(setting, value.clone()));
+        let layers = base.clone().settings(settings.iter().cloned());
         let config =
             layers.and_then(Layers::build).map_err(|e| Error::Config(format!("variant `{name}`: {e}")))?;
         variants.push(Variant { name, settings, config });

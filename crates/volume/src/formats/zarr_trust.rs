@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::io::Read;
 use std::sync::{Arc, Once};
 
 use zarrs::array::codec::api::{
@@ -35,20 +36,52 @@ pub(super) fn open(files: FilesystemStore, path: &str) -> Result<Array<Checked>,
 fn distrust_chunks() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // Bytes 4 to 7 of a blosc header (C-Blosc's README_CHUNK_FORMAT).
-        let blosc = |packed: &[u8]| Some(u64::from(u32::from_le_bytes(*packed.get(4..)?.first_chunk()?)));
-        let zstd = |packed: &[u8]| zstd::bulk::Decompressor::upper_bound(packed).map(|bytes| bytes as u64);
-        register::<BloscCodec>("blosc", blosc);
-        register::<ZstdCodec>("zstd", zstd);
+        register::<BloscCodec>("blosc", unpack_blosc);
+        register::<ZstdCodec>("zstd", unpack_zstd);
     });
 }
 
-/// The unpacked size that packed bytes promise, if they do.
-type Promise = fn(&[u8]) -> Option<u64>;
+/// Unpacks bytes with a codec, or without it, to so many at most.
+type Unpack = fn(&dyn BytesToBytesCodecTraits, &[u8], u64, &CodecOptions) -> Result<Vec<u8>, CodecError>;
 
-fn register<C: CodecTraitsV2 + CodecTraitsV3>(name: &'static str, promise: Promise) {
+/// Believes the header where it promises no more than may come.
+fn unpack_blosc(
+    codec: &dyn BytesToBytesCodecTraits,
+    packed: &[u8],
+    most: u64,
+    options: &CodecOptions,
+) -> Result<Vec<u8>, CodecError> {
+    // Bytes 4 to 7 of a blosc header (C-Blosc's README_CHUNK_FORMAT).
+    let promised =
+        packed.get(4..).and_then(|rest| rest.first_chunk()).map(|bytes| u32::from_le_bytes(*bytes));
+    match promised.map(u64::from) {
+        Some(promised) if promised > most => Err(too_much(most)),
+        _ => {
+            let unpacked = BytesRepresentation::BoundedSize(most);
+            codec.decode(Cow::Borrowed(packed), &unpacked, options).map(Cow::into_owned)
+        }
+    }
+}
+
+/// Takes what comes, and no more: a frame need not tell its size.
+fn unpack_zstd(
+    _: &dyn BytesToBytesCodecTraits,
+    packed: &[u8],
+    most: u64,
+    _: &CodecOptions,
+) -> Result<Vec<u8>, CodecError> {
+    let mut unpacked = Vec::new();
+    zstd::Decoder::new(packed)?.take(most.saturating_add(1)).read_to_end(&mut unpacked)?;
+    if unpacked.len() as u64 > most { Err(too_much(most)) } else { Ok(unpacked) }
+}
+
+fn too_much(most: u64) -> CodecError {
+    CodecError::Other(format!("a chunk of {most} bytes unpacks to more"))
+}
+
+fn register<C: CodecTraitsV2 + CodecTraitsV3>(name: &'static str, unpack: Unpack) {
     let bounded = move |codec| match codec {
-        Codec::BytesToBytes(codec) => Codec::BytesToBytes(Arc::new(Bounded { codec, promise })),
+        Codec::BytesToBytes(codec) => Codec::BytesToBytes(Arc::new(Bounded { codec, unpack })),
         other => other,
     };
     register_codec_v2(CodecRuntimePluginV2::new(
@@ -65,11 +98,11 @@ fn register<C: CodecTraitsV2 + CodecTraitsV3>(name: &'static str, promise: Promi
     ));
 }
 
-/// A codec that unpacks only what promises no more than the chunk holds.
+/// A codec that unpacks no more than the chunk holds.
 #[derive(Debug)]
 struct Bounded {
     codec: Arc<dyn BytesToBytesCodecTraits>,
-    promise: Promise,
+    unpack: Unpack,
 }
 
 impl ExtensionName for Bounded {
@@ -126,11 +159,9 @@ impl BytesToBytesCodecTraits for Bounded {
         unpacked: &BytesRepresentation,
         options: &CodecOptions,
     ) -> Result<ArrayBytesRaw<'a>, CodecError> {
-        match (unpacked.size(), (self.promise)(&packed)) {
-            (Some(size), Some(promised)) if promised > size => {
-                Err(CodecError::Other(format!("a chunk of {size} bytes promises to unpack to {promised}")))
-            }
-            _ => self.codec.decode(packed, unpacked, options),
+        match unpacked.size() {
+            Some(size) => (self.unpack)(&*self.codec, &packed, size, options).map(Cow::Owned),
+            None => self.codec.decode(packed, unpacked, options),
         }
     }
 }
