@@ -45,7 +45,7 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Segment a volume: cluster, train, correct, predict, report
-    Segment(Segment),
+    Segment(Run),
     /// Stage 1 alone: cluster voxel values into pseudo labels
     Cluster(Cluster),
     /// Stage 2 alone: train the network on the pseudo labels
@@ -92,18 +92,6 @@ pub(crate) struct Run {
     /// How to go about it.
     #[command(flatten)]
     pub manner: Manner,
-}
-
-/// Arguments of `segment`.
-#[derive(Debug, Args)]
-pub(crate) struct Segment {
-    /// The volume and the run.
-    #[command(flatten)]
-    pub run: Run,
-    /// End with exit code 5 when the image confirms less than so many times the structure of the pseudo labels in
-    /// the result; below 1, clustering alone had done better
-    #[arg(long, value_name = "GAIN")]
-    pub fail_under: Option<f64>,
 }
 
 /// Arguments of `cluster`.

@@ -33,11 +33,7 @@ mod study;
 pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<()> {
     let global = &cli.global;
     match &cli.command {
-        Command::Segment(args) => {
-            segment(&args.run, &Stage::ALL, global, screen)?;
-            let least = args.fail_under.filter(|_| !args.run.manner.dry_run);
-            least.map_or(Ok(()), |least| require_gain(&args.run.output, least))
-        }
+        Command::Segment(run) => segment(run, &Stage::ALL, global, screen),
         Command::Cluster(args) => match &args.scan_k {
             Some(classes) => scan(&args.run, classes.clone(), global, screen),
             None => segment(&args.run, &[Stage::Cluster], global, screen),
@@ -169,20 +165,6 @@ fn go(
         ));
     }
     Ok(())
-}
-
-/// Fails when a run has gained less structure than this.
-fn require_gain(run: &Path, least: f64) -> Result<()> {
-    let outcome = Provenance::read(&RunDir::open(run)?)?.correction;
-    let gain = outcome.map_or(0.0, |outcome| outcome.structure.gain());
-    if gain >= least {
-        return Ok(());
-    }
-    Err(Error::Quality(format!(
-        "`{}`: the result has {gain:.2} times the structure of the pseudo labels, --fail-under asks for {least}; \
-         see its report.md",
-        run.display()
-    )))
 }
 
 /// Fails when the result's mIoU is below this.

@@ -234,8 +234,6 @@ fn evaluate_prints_what_other_programs_rely_on() {
     assert!(json.contains("\"background\":1"), "{json}");
     scratch.ok("evaluate p/truth p/truth --fail-under 0.99");
     assert!(scratch.fails(5, "evaluate r p/truth --fail-under 0.99").contains("--fail-under asks for 0.99"));
-    let poor = scratch.fails(5, &format!("segment p/volume -o r -q {TINY} --fail-under 1000"));
-    assert!(poor.contains("times the structure of the pseudo labels"), "{poor}");
     assert!(scratch.fails(3, "evaluate r p/none").contains("no such file or folder"));
     scratch.volume("grey", Shape::new(8, 48, 48), textured);
     assert!(scratch.fails(3, "evaluate p/truth grey").contains("is no label"));

@@ -61,16 +61,11 @@ fn compose(
     )?;
     if let Some(outcome) = &provenance.correction {
         let Structure { pseudo_labels, train, correct } = outcome.structure;
-        let times = match outcome.structure.gain() {
-            gain if gain.is_finite() => format!(", {gain:.2} times the pseudo labels'"),
-            _ => String::new(),
-        };
         writeln!(
             out,
             "Structure that the image confirms: {pseudo_labels:.2} in the pseudo labels, {train:.2} after stage 2, \
-             {correct:.2} in the result{times}. No truth is needed for it: boundaries count \
-             for it where the grey values of the neighbouring slices change across them, and against it where \
-             they do not.\n",
+             {correct:.2} in the result: boundaries count for it where the grey values of the neighbouring slices \
+             change across them, and against it where they do not. The guard compares the last two.\n",
         )?;
     }
     if summary.non_finite > 0 {

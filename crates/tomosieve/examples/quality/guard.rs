@@ -2,12 +2,12 @@
 //! the guard and without it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
 use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
+use tomosieve::stages::correct::Structure;
 use tomosieve::{Error, Result};
 
 /// A result is bad when it is so many points of mIoU below its pseudo labels, and one worse than another by as much.
@@ -29,11 +29,10 @@ struct Row {
 /// What a run came to.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    /// mIoU, per cent, and how far above the pseudo labels'.
-    miou: f64,
+    /// mIoU, per cent, above the pseudo labels'.
     gain: f64,
-    /// Structure of the result, as a multiple of the pseudo labels'.
-    structure: f64,
+    /// Structure of the result, as a multiple of the pseudo labels' and of stage 2's.
+    structure: [f64; 2],
 }
 
 impl Run {
@@ -42,14 +41,17 @@ impl Run {
     }
 }
 
-/// Prints the tables of the study in the JSON file at `path`.
-pub(crate) fn table(path: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::Input(format!("{}: {e}", path.display())))?;
-    let results: Results =
-        serde_json::from_str(&text).map_err(|e| Error::Input(format!("{}: {e}", path.display())))?;
+/// Prints the tables of the studies in these JSON files.
+pub(crate) fn table(paths: &[&str]) -> Result<()> {
+    let mut rows = Vec::new();
+    for path in paths {
+        let failed = |e: String| Error::Input(format!("`{path}`: {e}; expected the JSON of a study"));
+        let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
+        rows.extend(serde_json::from_str::<Results>(&text).map_err(|e| failed(e.to_string()))?.rows);
+    }
     // Runs without and with the guard that have everything else in common.
     let mut pairs: BTreeMap<String, [Option<Run>; 2]> = BTreeMap::new();
-    for mut row in results.rows {
+    for mut row in rows {
         let guarded = row.settings.remove("correct.guard") == Some(Value::Bool(true));
         let key = format!("{} {:?}", row.volume, row.settings);
         pairs.entry(key).or_default()[usize::from(guarded)] = Some(run(&row)?);
@@ -66,8 +68,11 @@ pub(crate) fn table(path: &Path) -> Result<()> {
 fn run(row: &Row) -> Result<Run> {
     let miou = |stage: &str| 100.0 * row.evaluation["stages"][stage]["miou"].as_f64().unwrap_or(f64::NAN);
     let outcome = Provenance::read(&RunDir::open(&row.run)?)?.correction;
-    let structure = outcome.map_or(f64::NAN, |outcome| outcome.structure.gain());
-    Ok(Run { miou: miou("correct"), gain: miou("correct") - miou("pseudo_labels"), structure })
+    let structure = outcome.map_or([f64::NAN; 2], |outcome| {
+        let Structure { pseudo_labels, train, correct } = outcome.structure;
+        [correct / pseudo_labels, correct / train]
+    });
+    Ok(Run { gain: miou("correct") - miou("pseudo_labels"), structure })
 }
 
 /// How the results are without the guard and with it.
@@ -102,24 +107,26 @@ fn summary(pairs: &[(&str, [Run; 2])]) {
     );
 }
 
-/// How the score goes with the truth.
+/// How the score goes with the truth: all runs, then those of each volume.
 fn correlation(pairs: &[(&str, [Run; 2])]) {
     let runs: Vec<(&str, Run)> = pairs.iter().flat_map(|(name, pair)| pair.map(|run| (*name, run))).collect();
-    let over = |runs: &[Run], truth: fn(&Run) -> f64| {
-        let (scores, truths): (Vec<f64>, Vec<f64>) =
-            runs.iter().map(|run| (run.structure, truth(run))).unzip();
-        spearman(&scores, &truths)
-    };
-    let all: Vec<Run> = runs.iter().map(|(_, run)| *run).collect();
     println!(
-        "\n| rank correlation of the structure gained | with the gain in mIoU | with the mIoU |\n|---|--:|--:|"
+        "\n| rank correlation of the gain in mIoU with | structure / that of the pseudo labels | / that of stage 2 |"
     );
-    println!("| all {} runs | {:.2} | {:.2} |", all.len(), over(&all, |r| r.gain), over(&all, |r| r.miou));
+    println!("|---|--:|--:|");
+    let line = |what: &str, runs: &[Run]| {
+        let gains: Vec<f64> = runs.iter().map(|run| run.gain).collect();
+        let [to_pseudo_labels, to_stage2] = [0, 1].map(|i| {
+            let scores: Vec<f64> = runs.iter().map(|run| run.structure[i]).collect();
+            spearman(&scores, &gains)
+        });
+        println!("| {what} | {to_pseudo_labels:.2} | {to_stage2:.2} |");
+    };
+    line(&format!("all {} runs", runs.len()), &runs.iter().map(|(_, run)| *run).collect::<Vec<_>>());
     let mut names: Vec<&str> = runs.iter().map(|(name, _)| *name).collect();
     names.dedup();
     for name in names {
-        let own: Vec<Run> = runs.iter().filter(|(of, _)| *of == name).map(|(_, run)| *run).collect();
-        println!("| {name} | {:.2} | {:.2} |", over(&own, |r| r.gain), over(&own, |r| r.miou));
+        line(name, &runs.iter().filter(|(of, _)| *of == name).map(|(_, run)| *run).collect::<Vec<_>>());
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release --example quality -- phantoms OUTPUT [PRESET]
 //! cargo run --release --example quality -- real FOLDER OUTPUT [PRESET]
-//! cargo run --release --example quality -- guard STUDY.json
+//! cargo run --release --example quality -- guard STUDY.json...
 //! ```
 //!
 //! `FOLDER` holds one folder a set, each with `images/` and `labels/`; which sets, with how many classes
@@ -62,9 +62,9 @@ fn main() -> Result<()> {
         ["phantoms", output, preset] => phantoms(Path::new(output), preset),
         ["real", folder, output] => real(Path::new(folder), Path::new(output), "quick"),
         ["real", folder, output, preset] => real(Path::new(folder), Path::new(output), preset),
-        ["guard", study] => guard::table(Path::new(study)),
+        ["guard", ref studies @ ..] if !studies.is_empty() => guard::table(studies),
         _ => Err(Error::Config(
-            "usage: quality phantoms OUTPUT [PRESET] | quality real FOLDER OUTPUT [PRESET] | quality guard STUDY.json"
+            "usage: quality phantoms OUTPUT [PRESET] | quality real FOLDER OUTPUT [PRESET] | quality guard STUDY.json..."
                 .into(),
         )),
     }

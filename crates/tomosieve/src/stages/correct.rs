@@ -56,19 +56,6 @@ pub struct Structure {
 }
 
 impl Structure {
-    /// Structure of the result, as a multiple of what the pseudo labels have: a score that needs no truth. Below
-    /// one, clustering alone had done better. 0 where the image confirms none in the result, infinite where it confirms
-    /// none in the pseudo labels alone.
-    pub fn gain(&self) -> f64 {
-        if self.correct <= 0.0 {
-            0.0
-        } else if self.pseudo_labels <= 0.0 {
-            f64::INFINITY
-        } else {
-            self.correct / self.pseudo_labels
-        }
-    }
-
     fn of(jury: &Jury, stage2: &Verdict, state: &State) -> Self {
         Self {
             pseudo_labels: jury.pseudo_labels.structure,
@@ -304,17 +291,5 @@ impl Networks {
             taught: checkpoint::load(self.taught, &folder.join(TEACHER))?,
             good: checkpoint::load(self.good, &folder.join(GOOD))?,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Structure;
-
-    #[test]
-    fn structure_gained_is_a_ratio_where_there_is_one() {
-        let gain = |pseudo_labels, correct| Structure { pseudo_labels, train: 0.0, correct }.gain();
-        assert_eq!([gain(2.0, 3.0), gain(2.0, 1.0), gain(2.0, -1.0)], [1.5, 0.5, 0.0]);
-        assert_eq!([gain(-3.0, -2.9), gain(0.0, 0.0), gain(-1.0, 2.0)], [0.0, 0.0, f64::INFINITY]);
     }
 }
