@@ -9,7 +9,7 @@ use std::time::Instant;
 use burn::module::Module;
 use serde::Serialize;
 use tomosieve_nn::networks::Network;
-use tomosieve_volume::{Region, Shape};
+use tomosieve_volume::{Region, Shape, VolumeReader};
 
 use crate::batches::Batch;
 use crate::config::Config;
@@ -131,9 +131,20 @@ pub fn pool_voxels(config: &Config, memory: u64) -> usize {
     (config.train.pool as u64 * 1_000_000).min(share) as usize
 }
 
+/// Bytes that reading takes beside the values themselves: each thread has a slice as the file has it, packed and
+/// unpacked, or all of them the slices that decode together.
+fn reading(reader: &dyn VolumeReader) -> u64 {
+    let shape = reader.shape();
+    let slices = reader.slices_at_once().max(rayon::current_num_threads()).min(shape.z);
+    (2 * slices * shape.slice_voxels() * reader.info().voxel_type.bytes()) as u64
+}
+
+/// Bytes that stage 1 has of a voxel: its value and its label.
+const STREAMED: usize = 5;
+
 /// Slices that stage 1 streams at once.
 pub fn stream_depth(shape: Shape, memory: u64) -> usize {
-    let bytes = shape.slice_voxels() as u64 * 10; // f32 values, labels, the reader's own buffers
+    let bytes = (shape.slice_voxels() * STREAMED) as u64;
     ((memory / 4).min(LARGEST_SLAB) / bytes.max(1)).clamp(1, shape.z as u64) as usize
 }
 
@@ -141,9 +152,10 @@ pub fn stream_depth(shape: Shape, memory: u64) -> usize {
 ///
 /// # Errors
 /// [`Error::Resources`] when not even one slice and its neighbours fit.
-pub fn sweep_depth(sweep: &Sweep, config: &Config, shape: Shape, memory: u64) -> Result<usize> {
-    let fixed = sweep_fixed(sweep, config, shape);
-    let slice = (shape.slice_voxels() * (Sweep::BYTES_PER_VOXEL + 4)) as u64; // read buffers beside
+pub fn sweep_depth(sweep: &Sweep, config: &Config, reader: &dyn VolumeReader, memory: u64) -> Result<usize> {
+    let shape = reader.shape();
+    let fixed = sweep_fixed(sweep, config, shape) + reading(reader);
+    let slice = (shape.slice_voxels() * Sweep::BYTES_PER_VOXEL) as u64;
     let halo = 2 * (sweep.slices / 2) as u64;
     let most = LARGEST_SLAB.max((halo + 1) * slice);
     match tomosieve_volume::depth_for(memory.min(fixed + most), slice, fixed, sweep.slices / 2) {
@@ -206,14 +218,16 @@ impl Plan {
         let train_steps = steps(train.steps, train.epochs, shape.z, train.batch);
         let correct_steps = steps(correct.steps, correct.epochs, shape.z, correct.batch);
         let sweep = Sweep::new(config, crate::scale::Scale { low: 0.0, high: 1.0 });
-        let depth = sweep_depth(&sweep, config, shape, limit)?;
+        let reader = input.reader.as_ref();
+        let depth = sweep_depth(&sweep, config, reader, limit)?;
         let halo = 2 * (sweep.slices / 2);
-        let slice = (shape.slice_voxels() * (Sweep::BYTES_PER_VOXEL + 4)) as u64;
+        let slice = (shape.slice_voxels() * Sweep::BYTES_PER_VOXEL) as u64;
         let works = [
             (
                 Stage::Cluster,
                 format!("{} into {} classes", config.cluster.method, config.input.classes),
-                BASE + (stream_depth(shape, limit) * shape.slice_voxels() * 10) as u64,
+                BASE + (stream_depth(shape, limit) * shape.slice_voxels() * STREAMED) as u64
+                    + reading(reader),
                 3.0 * shape.z as f64 * trial.read,
             ),
             (
@@ -234,7 +248,9 @@ impl Plan {
             (
                 Stage::Predict,
                 format!("{} slices of {}×{}, {depth} at a time", shape.z, shape.y, shape.x),
-                (sweep_fixed(&sweep, config, shape) + (depth + halo).min(shape.z) as u64 * slice)
+                (sweep_fixed(&sweep, config, shape)
+                    + reading(reader)
+                    + (depth + halo).min(shape.z) as u64 * slice)
                     .max(writing_memory(config, shape)),
                 sweep.windows(shape)? as f64 * trial.window,
             ),
