@@ -216,3 +216,18 @@ fn a_zstd_chunk_need_not_tell_its_size_but_may_not_exceed_the_chunk() {
     let error = common::read(volume.as_ref(), &Region::whole(volume.shape())).unwrap_err().to_string();
     assert!(error.contains("unpacks to more"), "{error}");
 }
+
+#[test]
+fn metadata_that_is_no_object_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in
+        [("zarr.json", "\"text\""), ("zarr.json", "[1]"), (".zattrs", "3"), (".zarray", "null")]
+    {
+        let array = folder.path().join("odd.zarr");
+        fs::create_dir(&array).unwrap();
+        fs::write(array.join(name), text).unwrap();
+        let error = open_plain(&array).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("odd.zarr"), "{name} {text}: {error}");
+        fs::remove_dir_all(array).unwrap();
+    }
+}

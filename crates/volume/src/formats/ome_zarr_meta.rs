@@ -44,7 +44,7 @@ pub(super) fn read(folder: &Path) -> Result<Node> {
         return Ok(Node::Array);
     }
     let attributes = match v3 {
-        Some(mut v3) => v3["attributes"].take(),
+        Some(mut v3) => v3.get_mut("attributes").map(Value::take).unwrap_or_default(),
         None => load(".zattrs")?.unwrap_or(Value::Null),
     };
     // 0.5 moved everything under `ome`.
