@@ -79,13 +79,25 @@ fn depth(volume: &dyn VolumeReader, memory: u64) -> Result<usize> {
     Ok(if depth > layer { depth - depth % layer } else { depth })
 }
 
+/// Voxels that a thread casts at a time.
+const PART: usize = 1 << 14;
+
 fn write(writer: &mut dyn VolumeWriter, voxels: &[f32], voxel_type: VoxelType, source: &Path) -> Result<()> {
     macro_rules! cast {
         ($type:ty, $kind:ident) => {{
-            if let Some(&found) = voxels.par_iter().find_first(|&&v| f32::from(v as $type) != v) {
+            let cast: Vec<$type> = voxels.par_iter().with_min_len(PART).map(|&v| v as $type).collect();
+            let kept = |value: &f32, cast: &$type| f32::from(*cast) == *value;
+            let changed = |(values, cast): (&[f32], &[$type])| {
+                // Counting first is quick, looking for the place is not.
+                if values.iter().zip(cast).filter(|(v, c)| kept(v, c)).count() == values.len() {
+                    return None;
+                }
+                values.iter().zip(cast).find(|(v, c)| !kept(v, c)).map(|(v, _)| *v)
+            };
+            let parts = voxels.par_chunks(PART).zip(cast.par_chunks(PART));
+            if let Some(found) = parts.map(changed).find_map_first(|changed| changed) {
                 return Err(Error::Value { path: source.to_path_buf(), found, expected: voxel_type });
             }
-            let cast: Vec<$type> = voxels.par_iter().map(|&v| v as $type).collect();
             writer.write(Voxels::$kind(&cast))
         }};
     }
