@@ -44,7 +44,7 @@ used = int(used) / 2**10
 share = used / planned
 if not 0.8 <= share <= 1.0:
     print(f"{name} uses {100 * share:.0f} % of what is planned, expected 80 to 100 %", file=sys.stderr)
-print(f"| {size} GiB | {name} | {planned:.0f} | {used:.0f} | {100 * used / planned:.0f} % | {float(seconds):.0f} |")
+print(f"| {size} GiB | {name} | {planned:.0f} | {used:.0f} | {100 * share:.0f} % | {float(seconds):.0f} |")
 PYTHON
     done
     rm -rf "$volume" "$run"

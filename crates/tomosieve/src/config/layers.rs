@@ -27,11 +27,7 @@ impl Layers {
     /// # Errors
     /// [`Error::Config`] when there is no such preset.
     pub fn preset(self, name: &str) -> Result<Self> {
-        let Some((_, text)) = PRESETS.iter().find(|(known, _)| *known == name) else {
-            let known: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
-            return Err(Error::unknown("preset", name, &known));
-        };
-        self.merged(parse(name, text)?)
+        self.merged(named("preset", name, PRESETS)?)
     }
 
     /// On top of these, the settings of a TOML file.
@@ -111,15 +107,12 @@ impl Layers {
 
     /// On top of these, the recipe called `name`, in the place of any other.
     fn recipe(mut self, name: &str) -> Result<Self> {
-        let Some((_, text)) = RECIPES.iter().find(|(known, _)| *known == name) else {
-            let known: Vec<&str> = RECIPES.iter().map(|(name, _)| *name).collect();
-            return Err(Error::unknown("recipe", name, &known));
-        };
+        let recipe = named("recipe", name, RECIPES)?;
         let defaults = parse("the default configuration", DEFAULT)?;
         for (other, text) in RECIPES {
             merge(&mut self.0, restricted(&defaults, &parse(other, text)?), "")?;
         }
-        merge(&mut self.0, parse(name, text)?, "")?;
+        merge(&mut self.0, recipe, "")?;
         Ok(self)
     }
 
@@ -135,6 +128,15 @@ impl Layers {
         config.check()?;
         Ok(config)
     }
+}
+
+/// The settings of the file called `name` on a roster.
+fn named(kind: &str, name: &str, files: &[(&str, &str)]) -> Result<Table> {
+    let Some((_, text)) = files.iter().find(|(known, _)| *known == name) else {
+        let known: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+        return Err(Error::unknown(kind, name, &known));
+    };
+    parse(name, text)
 }
 
 /// The name and the value of an assignment such as `correct.threshold=0.7`. A value that is no TOML is a string.
