@@ -18,6 +18,7 @@ pub mod hdf5;
 mod hdf5_find;
 mod hdf5_write;
 mod header;
+mod lzw;
 pub mod memory;
 mod mha;
 mod mrc;

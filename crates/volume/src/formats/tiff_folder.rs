@@ -15,7 +15,7 @@ use super::source::Source;
 use super::tiff_header::TiffHeader;
 use super::tiff_meta::{TiffMeta, imagej_description};
 use super::tiff_page::Page;
-use super::tiff_write::{Encoder, PageMeta};
+use super::tiff_write::{Encoder, Packed, PageMeta};
 use super::{OutputMeta, TIFF_FOLDER};
 use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
@@ -227,8 +227,9 @@ impl VolumeWriter for TiffFolderWriter {
                 let name = &self.names[first + slice];
                 let path = self.partial.path().join(name);
                 let file = fs::File::create(&path).map_err(|e| Error::write(&target.join(name), e))?;
-                let mut encoder = Encoder::new(file, false, &self.page, target)?;
-                encoder.page(target, shape, super::tiff_write::slice(voxels, slice, shape), &self.page)
+                let mut encoder = Encoder::new(file, false, target)?;
+                let voxels = super::tiff_write::slice(voxels, slice, shape);
+                encoder.page(target, &Packed::new(voxels, shape, self.page.compression), &self.page)
             })
             .collect();
         results.into_iter().collect::<Result<()>>()?;

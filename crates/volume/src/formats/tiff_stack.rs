@@ -12,7 +12,7 @@ use super::source::Source;
 use super::tiff_header::{TiffHeader, page_offsets};
 use super::tiff_meta::{TiffMeta, imagej_description};
 use super::tiff_page::Page;
-use super::tiff_write::{Encoder, PageMeta, slice};
+use super::tiff_write::{Encoder, Packed, PageMeta, slice};
 use super::{OutputMeta, TIFF_STACK, TiffCompression};
 use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
@@ -183,7 +183,7 @@ impl TiffStackWriter {
         let description = imagej_description(shape.z, meta);
         let page = PageMeta::new(meta, Some(description));
         let partial = Partial::new(path)?;
-        let encoder = Encoder::new(partial.create_file()?, big, &page, path)?;
+        let encoder = Encoder::new(partial.create_file()?, big, path)?;
         Ok(Self { partial, progress, encoder, page })
     }
 }
@@ -203,12 +203,18 @@ impl VolumeWriter for TiffStackWriter {
     fn write(&mut self, voxels: Voxels<'_>) -> Result<()> {
         let target = self.partial.target();
         let slices = self.progress.check(target, voxels)?;
-        for index in 0..slices {
-            let shape = self.progress.shape;
-            self.encoder.page(target, shape, slice(voxels, index, shape), &self.page)?;
-            // Only the first page bears the description.
-            self.page.description = None;
-            self.progress.written += 1;
+        let (shape, compression) = (self.progress.shape, self.page.compression);
+        let pack = |index| Packed::new(slice(voxels, index, shape), shape, compression);
+        let indices: Vec<usize> = (0..slices).collect();
+        // Packed side by side, but not all of them held.
+        for indices in indices.chunks(4 * rayon::current_num_threads()) {
+            let pages: Vec<Packed<'_>> = indices.par_iter().map(|&index| pack(index)).collect();
+            for page in &pages {
+                self.encoder.page(target, page, &self.page)?;
+                // Only the first page bears the description.
+                self.page.description = None;
+                self.progress.written += 1;
+            }
         }
         Ok(())
     }

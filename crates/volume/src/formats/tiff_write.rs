@@ -3,13 +3,12 @@
 use std::fs::File;
 use std::path::Path;
 
-use tiff::encoder::colortype::{ColorType, Gray8, Gray16, Gray32Float};
-use tiff::encoder::{Compression, Rational, TiffEncoder, TiffKind, TiffKindBig, TiffValue};
-use tiff::tags::{ResolutionUnit, Tag};
+use tiff::encoder::{DirectoryEncoder, Rational, TiffEncoder, TiffKind, TiffKindBig};
+use tiff::tags::{CompressionMethod, PhotometricInterpretation, ResolutionUnit, SampleFormat, Tag};
 use tiff::{TiffError, TiffResult};
 
 use super::tiff_meta::per_unit;
-use super::{OutputMeta, TiffCompression};
+use super::{OutputMeta, TiffCompression, lzw};
 use crate::error::{Error, Result};
 use crate::region::Shape;
 use crate::volume::Voxels;
@@ -40,8 +39,54 @@ pub(super) fn slice(voxels: Voxels<'_>, index: usize, shape: Shape) -> Voxels<'_
     }
 }
 
-/// A TIFF file in the making. The encoder writes large pieces, so the file needs no buffer, and
-/// no failure can hide in one.
+/// Bytes of a strip, about, before it is packed.
+const STRIP: usize = 1_000_000;
+
+/// A slice ready to be written: its strips, packed if the file is to be.
+pub(super) struct Packed<'a> {
+    shape: Shape,
+    voxels: Voxels<'a>,
+    /// Rows of a strip.
+    rows: usize,
+    /// Packed strips; empty where they are written as they are.
+    strips: Vec<Vec<u8>>,
+}
+
+impl<'a> Packed<'a> {
+    /// Packs one slice.
+    pub(super) fn new(voxels: Voxels<'a>, shape: Shape, compression: TiffCompression) -> Self {
+        let voxel = match voxels {
+            Voxels::U8(_) => 1,
+            Voxels::U16(_) => 2,
+            Voxels::F32(_) => 4,
+        };
+        let rows = STRIP.div_ceil(shape.x * voxel);
+        let strip = rows * shape.x;
+        let strips = match (compression, voxels) {
+            (TiffCompression::None, _) => Vec::new(),
+            (TiffCompression::Lzw, Voxels::U8(v)) => v.chunks(strip).map(lzw::encode).collect(),
+            (TiffCompression::Lzw, Voxels::U16(v)) => lzw_of(v, strip, u16::to_ne_bytes),
+            (TiffCompression::Lzw, Voxels::F32(v)) => lzw_of(v, strip, f32::to_ne_bytes),
+        };
+        Self { shape, voxels, rows, strips }
+    }
+
+    /// Bits of a voxel, and the TIFF sample format of its type.
+    fn sample(&self) -> (u16, SampleFormat) {
+        match self.voxels {
+            Voxels::U8(_) => (8, SampleFormat::Uint),
+            Voxels::U16(_) => (16, SampleFormat::Uint),
+            Voxels::F32(_) => (32, SampleFormat::IEEEFP),
+        }
+    }
+}
+
+/// Packed strips of `strip` values.
+fn lzw_of<T: Copy, const N: usize>(values: &[T], strip: usize, bytes: impl Fn(T) -> [u8; N]) -> Vec<Vec<u8>> {
+    values.chunks(strip).map(|strip| lzw::encode(&bytes_of(strip, &bytes))).collect()
+}
+
+/// A TIFF file in the making. Strips are large pieces, so the file needs no buffer, and no failure can hide in one.
 pub(super) enum Encoder {
     /// Offsets of 32 bits: at most 4 GiB.
     Standard(TiffEncoder<File>),
@@ -50,30 +95,20 @@ pub(super) enum Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(file: File, big: bool, meta: &PageMeta, target: &Path) -> Result<Self> {
-        let compression = match meta.compression {
-            TiffCompression::None => Compression::Uncompressed,
-            TiffCompression::Lzw => Compression::Lzw,
-        };
+    pub(super) fn new(file: File, big: bool, target: &Path) -> Result<Self> {
         if big {
-            TiffEncoder::new_big(file).map(|e| Self::Big(e.with_compression(compression)))
+            TiffEncoder::new_big(file).map(Self::Big)
         } else {
-            TiffEncoder::new(file).map(|e| Self::Standard(e.with_compression(compression)))
+            TiffEncoder::new(file).map(Self::Standard)
         }
         .map_err(|e| failure(target, e))
     }
 
     /// Appends one slice.
-    pub(super) fn page(
-        &mut self,
-        target: &Path,
-        shape: Shape,
-        voxels: Voxels<'_>,
-        meta: &PageMeta,
-    ) -> Result<()> {
+    pub(super) fn page(&mut self, target: &Path, page: &Packed<'_>, meta: &PageMeta) -> Result<()> {
         match self {
-            Self::Standard(encoder) => write_page(encoder, shape, voxels, meta),
-            Self::Big(encoder) => write_page(encoder, shape, voxels, meta),
+            Self::Standard(encoder) => write_page(encoder, page, meta),
+            Self::Big(encoder) => write_page(encoder, page, meta),
         }
         .map_err(|e| failure(target, e))
     }
@@ -81,36 +116,56 @@ impl Encoder {
 
 fn write_page<K: TiffKind>(
     encoder: &mut TiffEncoder<File, K>,
-    shape: Shape,
-    voxels: Voxels<'_>,
+    page: &Packed<'_>,
     meta: &PageMeta,
 ) -> TiffResult<()> {
-    match voxels {
-        Voxels::U8(v) => write_grey::<Gray8, K>(encoder, shape, v, meta),
-        Voxels::U16(v) => write_grey::<Gray16, K>(encoder, shape, v, meta),
-        Voxels::F32(v) => write_grey::<Gray32Float, K>(encoder, shape, v, meta),
-    }
-}
-
-fn write_grey<C: ColorType, K: TiffKind>(
-    encoder: &mut TiffEncoder<File, K>,
-    shape: Shape,
-    voxels: &[C::Inner],
-    meta: &PageMeta,
-) -> TiffResult<()>
-where
-    [C::Inner]: TiffValue,
-{
-    let mut page = encoder.new_image::<C>(u32::try_from(shape.x)?, u32::try_from(shape.y)?)?;
+    let (bits, format) = page.sample();
+    let compression = match meta.compression {
+        TiffCompression::None => CompressionMethod::None,
+        TiffCompression::Lzw => CompressionMethod::LZW,
+    };
+    let mut directory = encoder.image_directory()?;
+    directory.write_tag(Tag::ImageWidth, u32::try_from(page.shape.x)?)?;
+    directory.write_tag(Tag::ImageLength, u32::try_from(page.shape.y)?)?;
+    directory.write_tag(Tag::BitsPerSample, bits)?;
+    directory.write_tag(Tag::SampleFormat, format.to_u16())?;
+    directory.write_tag(Tag::SamplesPerPixel, 1_u16)?;
+    directory.write_tag(Tag::PhotometricInterpretation, PhotometricInterpretation::BlackIsZero.to_u16())?;
+    directory.write_tag(Tag::Compression, compression.to_u16())?;
+    directory.write_tag(Tag::RowsPerStrip, u32::try_from(page.rows)?)?;
     if let Some([y, x]) = &meta.resolution {
-        page.resolution_unit(ResolutionUnit::None);
-        page.y_resolution(Rational { n: y.n, d: y.d });
-        page.x_resolution(Rational { n: x.n, d: x.d });
+        directory.write_tag(Tag::ResolutionUnit, ResolutionUnit::None.to_u16())?;
+        directory.write_tag(Tag::YResolution, Rational { n: y.n, d: y.d })?;
+        directory.write_tag(Tag::XResolution, Rational { n: x.n, d: x.d })?;
     }
     if let Some(text) = &meta.description {
-        page.encoder().write_tag(Tag::ImageDescription, text.as_str())?;
+        directory.write_tag(Tag::ImageDescription, text.as_str())?;
     }
-    page.write_data(voxels)
+    let (mut offsets, mut counts) = (Vec::new(), Vec::new());
+    let mut strip = |directory: &mut DirectoryEncoder<'_, File, K>, bytes: &[u8]| {
+        offsets.push(K::convert_offset(directory.write_data(bytes)?)?);
+        counts.push(K::convert_offset(bytes.len() as u64)?);
+        TiffResult::Ok(())
+    };
+    let plain = page.rows * page.shape.x;
+    match page.voxels {
+        _ if !page.strips.is_empty() => page.strips.iter().try_for_each(|bytes| strip(&mut directory, bytes)),
+        Voxels::U8(v) => v.chunks(plain).try_for_each(|v| strip(&mut directory, v)),
+        Voxels::U16(v) => {
+            v.chunks(plain).try_for_each(|v| strip(&mut directory, &bytes_of(v, u16::to_ne_bytes)))
+        }
+        Voxels::F32(v) => {
+            v.chunks(plain).try_for_each(|v| strip(&mut directory, &bytes_of(v, f32::to_ne_bytes)))
+        }
+    }?;
+    directory.write_tag(Tag::StripOffsets, K::convert_slice(&offsets))?;
+    directory.write_tag(Tag::StripByteCounts, K::convert_slice(&counts))?;
+    directory.finish()
+}
+
+/// The bytes of values, as this machine has them; the file says in which order they are.
+fn bytes_of<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    values.iter().flat_map(|&value| bytes(value)).collect()
 }
 
 fn failure(target: &Path, error: TiffError) -> Error {
