@@ -172,9 +172,12 @@ impl Clusters {
                 *interval += u8::from(value >= cut);
             }
         }
+        // Only a mixture's intervals are not the classes themselves; a look-up would not vectorise.
+        if !self.intervals.iter().copied().eq(0..self.intervals.len() as u8) {
+            labels.iter_mut().for_each(|label| *label = self.intervals[usize::from(*label)]);
+        }
         for (label, &value) in labels.iter_mut().zip(values) {
-            let class = self.intervals[usize::from(*label)];
-            *label = if value.abs() < f32::INFINITY { class } else { 0 };
+            *label = if value.abs() < f32::INFINITY { *label } else { 0 };
         }
     }
 }

@@ -4,6 +4,7 @@
 //! histogram and once to be labelled. The clustering sees only the histogram.
 
 use std::ops::RangeInclusive;
+use std::sync::mpsc::{channel, sync_channel};
 
 use serde::{Deserialize, Serialize};
 use tomosieve_cluster::{Clusters, Histogram, RangeScan, Scan};
@@ -51,7 +52,9 @@ pub fn run(context: &Context<'_>) -> Result<Stage1> {
     };
 
     let shape = input.shape();
-    let mut counts = [0_u64; 256];
+    // Of exact values it is known how many there are; others are counted once they are labelled.
+    let known = values.is_exact();
+    let mut counts = if known { counted(&values, &clusters) } else { [0; 256] };
     let table = palette::label_table(&clusters);
     let mut writer = run.create_like(&run.pseudo_labels(), input, Some(table))?;
     let mut labels = Vec::new();
@@ -59,7 +62,9 @@ pub fn run(context: &Context<'_>) -> Result<Stage1> {
     stream(context, |voxels| {
         labels.resize(voxels.len(), 0);
         clusters.assign_slice(voxels, &mut labels)?;
-        counts = shares::sum(&counts, &shares::tally(&labels));
+        if !known {
+            counts = shares::sum(&counts, &shares::tally(&labels));
+        }
         Ok(writer.write(Voxels::U8(&labels))?)
     })?;
     progress.end();
@@ -74,6 +79,16 @@ pub fn run(context: &Context<'_>) -> Result<Stage1> {
     };
     run.write_json(&run.clusters(), &stage1)?;
     Ok(stage1)
+}
+
+/// Voxels of each class.
+fn counted(values: &Histogram, clusters: &Clusters) -> [u64; 256] {
+    let mut counts = [0; 256];
+    for (value, count) in values.occupied() {
+        counts[usize::from(clusters.assign(value as f32))] += count;
+    }
+    counts[0] += values.non_finite();
+    counts
 }
 
 /// Values outside the scale moved to its ends.
@@ -126,21 +141,42 @@ pub fn histogram(context: &Context<'_>) -> Result<Histogram> {
     Ok(values)
 }
 
-/// Hands the volume over slab by slab.
+/// Hands the volume over slab by slab; threads of their own already read the next one, so that nobody who has something
+/// to compute waits for a disk.
 fn stream(context: &Context<'_>, mut each: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
     let shape = context.input.shape();
     let reader: &dyn VolumeReader = context.input.reader.as_ref();
-    let depth = crate::plan::stream_depth(shape, context.memory);
-    let mut buffer = Vec::new();
-    for slab in Slabs::new(shape, depth, 0) {
-        if context.progress.stopped() {
-            return Err(Error::Stopped { stage: "cluster" });
+    let slabs = || Slabs::new(shape, crate::plan::stream_depth(shape, context.memory), 0);
+    let readers = rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads()).build();
+    let readers = readers.map_err(|e| Error::Resources(format!("no threads to read with: {e}")))?;
+    std::thread::scope(|scope| {
+        // Two buffers go round: one is read into while the other is looked at.
+        let (send, filled) = sync_channel(0);
+        let (give_back, emptied) = channel();
+        for _ in 0..2 {
+            let _ = give_back.send(Vec::new());
         }
-        let region = Region::slab(shape, slab.z.clone())?;
-        buffer.resize(region.voxels(), 0.0);
-        reader.read(&region, &mut buffer)?;
-        each(&buffer)?;
-        context.progress.advance(slab.z.len() as u64, "");
-    }
-    Ok(())
+        scope.spawn(move || {
+            for slab in slabs() {
+                let Ok(mut buffer) = emptied.recv() else { break };
+                let read = Region::slab(shape, slab.z).and_then(|region| {
+                    buffer.resize(region.voxels(), 0.0);
+                    readers.install(|| reader.read(&region, &mut buffer))
+                });
+                if send.send(read.map(|()| buffer)).is_err() {
+                    break; // nobody wants more
+                }
+            }
+        });
+        for (slab, buffer) in slabs().zip(filled) {
+            if context.progress.stopped() {
+                return Err(Error::Stopped { stage: "cluster" });
+            }
+            let buffer = buffer?;
+            each(&buffer)?;
+            let _ = give_back.send(buffer); // after the last slab nobody takes it
+            context.progress.advance(slab.z.len() as u64, "");
+        }
+        Ok(())
+    })
 }
