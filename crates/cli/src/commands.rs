@@ -140,7 +140,8 @@ fn go(
 ) -> Result<()> {
     plan::check_size(input.shape())?;
     let (config, fitted) = plan::fit(config, input.shape());
-    let plan = Plan::new(&config, fitted, input, output)?;
+    let times = manner.dry_run || stages.iter().any(|stage| *stage != Stage::Cluster);
+    let plan = Plan::new(&config, fitted, input, output, times)?;
     if manner.dry_run {
         show_plan(&plan, global.json)?;
         return plan.check();

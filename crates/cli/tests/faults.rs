@@ -156,7 +156,7 @@ impl Scene {
 fn words(run: &str) -> Vec<String> {
     let words = format!(
         "segment p/volume -o {run} --preset quick --seed 0 --threads 1 -q --set checkpoint_minutes=0 \
-         --set network.widths=[4,8] --set train.steps=12 --set correct.steps=8 --set train.crop=32 \
+         --set starts=2 --set network.widths=[4,8] --set train.steps=6 --set correct.steps=4 --set train.crop=32 \
          --set correct.crop=32 --set correct.guard=false"
     );
     words.split_whitespace().map(str::to_owned).collect()

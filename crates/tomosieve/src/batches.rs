@@ -47,6 +47,8 @@ pub enum Stream {
     Correct,
     /// The crops by which the guard judges.
     Guard,
+    /// The seeds of further starts.
+    Start,
 }
 
 /// A seed for one purpose, step and item (`SplitMix64` over their concatenation).
@@ -57,6 +59,11 @@ pub fn seed_for(seed: u64, stream: Stream, step: usize, item: usize) -> u64 {
         x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         x ^ (x >> 31)
     })
+}
+
+/// The seed of a start (see [`Config::starts`](crate::Config)): the first one's is the run's own.
+pub fn start_seed(seed: u64, start: usize) -> u64 {
+    if start == 0 { seed } else { seed_for(seed, Stream::Start, 0, start) }
 }
 
 /// A generator for one purpose, step and item.

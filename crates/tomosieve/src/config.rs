@@ -49,6 +49,8 @@ pub struct Config {
     pub max_memory: String,
     /// Minutes between checkpoints of a training.
     pub checkpoint_minutes: f64,
+    /// How often stages 2 and 3 are gone through.
+    pub starts: usize,
     /// What is read and how.
     pub input: InputConfig,
     /// Stage 1.
@@ -272,6 +274,9 @@ impl Config {
             require((16..=4096).contains(&crop), &format!("{name}.crop"), &crop, "16 to 4096")?;
             require(rate > 0.0 && rate < 10.0, &format!("{name}.learning_rate"), &rate, "above 0")?;
         }
+        require((1..=999).contains(&self.starts), "starts", &self.starts, "1 to 999")?;
+        let one = !t.keep || self.starts == 1;
+        require(one, "starts", &self.starts, "1 where train.keep is on: only one training can go on")?;
         require(t.steps > 0 || t.epochs > 0, "train.steps", &t.steps, "at least 1")?;
         require(t.pool >= 1, "train.pool", &t.pool, "at least 1 (million voxels)")?;
         require((0.0..=1.0).contains(&t.strong), "train.strong", &t.strong, "a share from 0 to 1")?;

@@ -57,6 +57,7 @@ impl Stage {
             Self::Train => {
                 let mut settings = json!({
                     "seed": config.seed,
+                    "starts": config.starts,
                     "device": config.device,
                     "max_memory": config.max_memory, // bounds the pool that crops come from
                     "pool.side": crate::pool::side(config.train.crop.max(config.correct.crop)),

@@ -89,6 +89,13 @@ pub fn fit(mut config: Config, shape: Shape) -> (Config, Vec<String>) {
             *crop = smallest;
         }
     }
+    if config.input.slices == 1 && config.correct.guard && config.starts > 1 {
+        notes.push(format!(
+            "starts {} → 1: stage 3, which makes the difference, is left out where no neighbouring slices can confirm it",
+            config.starts
+        ));
+        config.starts = 1;
+    }
     if config.segment.tile == 0 {
         config.segment.tile = config.correct.crop;
     }
@@ -139,8 +146,8 @@ fn reading(reader: &dyn VolumeReader) -> u64 {
     (2 * slices * shape.slice_voxels() * reader.info().voxel_type.bytes()) as u64
 }
 
-/// Bytes that stage 1 has of a voxel: its value and its label.
-const STREAMED: usize = 5;
+/// Bytes that stage 1 has of a voxel: its value in the slab at hand and in the next, and its label.
+const STREAMED: usize = 9;
 
 /// Slices that stage 1 streams at once.
 pub fn stream_depth(shape: Shape, memory: u64) -> usize {
@@ -202,21 +209,29 @@ pub fn bytes(count: u64) -> String {
 }
 
 impl Plan {
-    /// Plans a run; `target` is the run folder, which need not exist.
+    /// Plans a run; `target` is the run folder, which need not exist. With `times` false a network is not tried out,
+    /// and what would take its time is said to take none.
     ///
     /// # Errors
     /// [`Error::Resources`] when memory or disk will not do, or when the trial of the network fails.
-    pub fn new(config: &Config, fitted: Vec<String>, input: &Input, target: &Path) -> Result<Self> {
+    pub fn new(
+        config: &Config,
+        fitted: Vec<String>,
+        input: &Input,
+        target: &Path,
+        times: bool,
+    ) -> Result<Self> {
         let shape = input.shape();
         let limit = memory_limit(config)?;
         let ledger = match RunDir::open(target) {
             Ok(run) => Ledger::read(&run)?,
             Err(_) => Ledger::default(),
         };
-        let trial = Trial::run(config, input)?;
+        let trial = Trial::run(config, input, times)?;
         let (train, correct) = (&config.train, &config.correct);
         let train_steps = steps(train.steps, train.epochs, shape.z, train.batch);
         let correct_steps = steps(correct.steps, correct.epochs, shape.z, correct.batch);
+        let starts = if config.starts == 1 { String::new() } else { format!("{} × ", config.starts) };
         let sweep = Sweep::new(config, crate::scale::Scale { low: 0.0, high: 1.0 });
         let reader = input.reader.as_ref();
         let depth = sweep_depth(&sweep, config, reader, limit)?;
@@ -233,17 +248,17 @@ impl Plan {
             (
                 Stage::Train,
                 format!(
-                    "{} · {train_steps} steps of {} crops {}²",
+                    "{} · {starts}{train_steps} steps of {} crops {}²",
                     config.network.name, train.batch, train.crop
                 ),
                 training_memory(config, shape, train.crop, train.batch, limit),
-                train_steps as f64 * trial.train,
+                (config.starts * train_steps) as f64 * trial.train,
             ),
             (
                 Stage::Correct,
-                format!("{correct_steps} steps of {} crops {}²", correct.batch, correct.crop),
+                format!("{starts}{correct_steps} steps of {} crops {}²", correct.batch, correct.crop),
                 training_memory(config, shape, correct.crop, correct.batch, limit),
-                correct_steps as f64 * trial.correct,
+                (config.starts * correct_steps) as f64 * trial.correct,
             ),
             (
                 Stage::Predict,
@@ -326,13 +341,16 @@ struct Trial {
 }
 
 impl Trial {
-    fn run(config: &Config, input: &Input) -> Result<Self> {
+    fn run(config: &Config, input: &Input, network: bool) -> Result<Self> {
         let shape = input.shape();
         let started = Instant::now();
         let mut slice = vec![0.0_f32; shape.slice_voxels()];
         input.reader.read(&Region::slab(shape, shape.z / 2..shape.z / 2 + 1)?, &mut slice)?;
         let read = started.elapsed().as_secs_f64();
 
+        if !network {
+            return Ok(Self { parameters: 0, read, train: 0.0, correct: 0.0, window: 0.0 });
+        }
         let device = tomosieve_nn::device::by_name(&config.device)?;
         let (c, k) = (config.input.slices, config.input.classes);
         let network = Network::new(&config.network, c, k, 0, &device.clone().autodiff())?;

@@ -90,6 +90,15 @@ impl Provenance {
         run.read_json(&path)?.ok_or_else(|| Error::file(path, "missing; the run folder is not whole"))
     }
 
+    /// The start whose network of stage 2 is behind the result of a run; the first as long as there is no result.
+    ///
+    /// # Errors
+    /// [`Error::RunFile`] when the record is damaged.
+    pub fn start(run: &RunDir) -> Result<usize> {
+        let record: Option<Self> = run.read_json(&run.provenance())?;
+        Ok(record.and_then(|record| record.correction).map_or(0, |outcome| outcome.start))
+    }
+
     /// Writes the record with the times so far.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::ledger::Stage;
 use crate::provenance::Provenance;
 use crate::run_dir::RunDir;
-use crate::stages::correct::Structure;
+use crate::stages::correct::{Outcome, Structure};
 use crate::summary::Summary;
 use crate::{Error, Result};
 
@@ -67,6 +67,7 @@ fn compose(
              {correct:.2} in the result: boundaries count for it where the grey values of the neighbouring slices \
              change across them, and against it where they do not. The guard compares the last two.\n",
         )?;
+        starts(&mut out, outcome)?;
     }
     if summary.non_finite > 0 {
         writeln!(
@@ -127,6 +128,29 @@ fn compose(
         "\nAll settings are in `config.toml`; `tomosieve segment` with them and this volume gives the same bytes."
     )?;
     Ok(out)
+}
+
+/// How the starts ended, if there was more than one.
+fn starts(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
+    if outcome.starts.len() < 2 {
+        return Ok(());
+    }
+    let (count, chosen) = (outcome.starts.len(), outcome.start + 1);
+    writeln!(
+        out,
+        "Stages 2 and 3 were gone through {count} times; the result is that of start {chosen}: of the starts that the \
+         guard did not end, the one with most structure.\n"
+    )?;
+    writeln!(out, "| start | structure after stage 2 | after stage 3 | ended by the guard |")?;
+    writeln!(out, "|--:|--:|--:|---|")?;
+    for (index, attempt) in outcome.starts.iter().enumerate() {
+        let mark = if index == outcome.start { "**" } else { "" };
+        let ended =
+            attempt.alarm.map_or(String::new(), |alarm| format!("after {} steps: {alarm}", attempt.steps));
+        let (start, train, correct) = (index + 1, attempt.train, attempt.correct);
+        writeln!(out, "| {mark}{start}{mark} | {train:.2} | {mark}{correct:.2}{mark} | {ended} |")?;
+    }
+    writeln!(out)
 }
 
 /// The scores against a truth, if there was one.

@@ -95,9 +95,12 @@ impl RunDir {
         self.root.join("log.jsonl")
     }
 
-    /// The network after stage 2.
-    pub fn student(&self) -> PathBuf {
-        self.root.join("student.safetensors")
+    /// The network after stage 2 of a start, counted from 0.
+    pub fn student(&self, start: usize) -> PathBuf {
+        match start {
+            0 => self.root.join("student.safetensors"),
+            _ => self.root.join(format!("student_{}.safetensors", start + 1)),
+        }
     }
 
     /// The network that segments: the teacher of stage 3, or what the guard fell back to.

@@ -12,6 +12,7 @@ use tomosieve::ledger::Stage;
 use tomosieve::phantom::{PhantomSpec, Sample};
 use tomosieve::pipeline::Job;
 use tomosieve::progress::{Progress, Silent};
+use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
 use tomosieve::stages::Context;
 use tomosieve::stages::evaluate::{self, Evaluation, Special, Truth};
@@ -29,6 +30,7 @@ fn phantom() -> TempDir {
 /// A tiny network and few steps.
 fn config(settings: &[&str]) -> Config {
     let base = [
+        "starts=2",
         "input.classes=3",
         "input.slices=3",
         "network.widths=[8,16]",
@@ -130,7 +132,7 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
 fn the_method_learns_and_beats_its_pseudo_labels() {
     let phantom = phantom();
     let output = phantom.path().join("run");
-    let config = config(&["train.steps=200", "correct.steps=60", "correct.momentum=0.95"]);
+    let config = config(&["starts=1", "train.steps=200", "correct.steps=60", "correct.momentum=0.95"]);
     run(phantom.path(), &output, &config, &Silent, false).unwrap();
     let losses: Vec<f64> = std::fs::read_to_string(output.join("log.jsonl"))
         .unwrap()
@@ -167,12 +169,36 @@ fn self_correction_is_left_out_where_it_could_only_do_harm() {
         ("single", "input.slices=1", "input.slices = 1"),
     ] {
         let output = phantom.path().join(name);
-        run(phantom.path(), &output, &config(&["train.steps=20", setting]), &Silent, false).unwrap();
+        run(phantom.path(), &output, &config(&["starts=1", "train.steps=20", setting]), &Silent, false)
+            .unwrap();
         assert!(weights(&output, "model.safetensors") == weights(&output, "student.safetensors"), "{name}");
         let report = std::fs::read_to_string(output.join("report.md")).unwrap();
         let first = report.lines().nth(2).unwrap();
         assert!(first.starts_with("> **Self-correction was left out**") && first.contains(reason), "{first}");
     }
+}
+
+#[test]
+fn the_start_with_most_structure_ships() {
+    let phantom = phantom();
+    let output = phantom.path().join("run");
+    let config = config(&["starts=3", "correct.guard=false"]);
+    run(phantom.path(), &output, &config, &Silent, false).unwrap();
+    let run = RunDir::open(&output).unwrap();
+    let outcome = Provenance::read(&run).unwrap().correction.unwrap();
+    assert_eq!(outcome.starts.len(), 3);
+    let structures: Vec<f64> = outcome.starts.iter().map(|start| start.correct).collect();
+    assert!(structures[0] != structures[1] && structures[1] != structures[2], "{structures:?}");
+    let unstopped = outcome.starts.iter().filter(|start| start.alarm.is_none());
+    let most = unstopped.map(|start| start.correct).fold(f64::NEG_INFINITY, f64::max);
+    assert_eq!((outcome.structure.correct, structures[outcome.start]), (most, most));
+    assert!((0..3).all(|start| run.student(start).is_file()) && !run.student(3).exists());
+    // Alone, the first start is the same as among others.
+    let alone = phantom.path().join("alone");
+    self::run(phantom.path(), &alone, &self::config(&["starts=1", "correct.guard=false"]), &Silent, false)
+        .unwrap();
+    let outcome = Provenance::read(&RunDir::open(&alone).unwrap()).unwrap().correction.unwrap();
+    assert_eq!(outcome.structure.correct, structures[0]);
 }
 
 #[test]

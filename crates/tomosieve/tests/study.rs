@@ -22,6 +22,7 @@ const ALL: (usize, usize) = (12, 6);
 /// A tiny network and few steps.
 fn base(settings: &[&str]) -> Config {
     let tiny = [
+        "starts=1",
         "input.classes=3",
         "input.slices=3",
         "network.widths=[4,8]",

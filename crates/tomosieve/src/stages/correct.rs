@@ -4,9 +4,10 @@
 //! The teacher labels weak views; the student learns these labels from strong views of the same crops,
 //! where the teacher was confident; the teacher follows the student as a moving average. Checks at
 //! regular intervals judge the teacher ([`crate::guard`]); when one fails, the last good teacher is
-//! restored and the stage ends.
+//! restored and the start ends. Of several starts the one whose map has most structure that the image
+//! confirms ([`crate::structure`]) is kept.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::Device;
@@ -16,13 +17,13 @@ use tomosieve_nn::{checkpoint, teacher};
 
 use super::cluster::Stage1;
 use super::{Context, steps};
-use crate::batches::{Batches, Stream, ahead, seed_for};
+use crate::batches::{Batches, Stream, ahead, seed_for, start_seed};
 use crate::confidence::Confidence;
-use crate::config::Config;
 use crate::guard::{self, Alarm};
 use crate::journal::{Entry, Journal};
 use crate::jury::{self, Jury, Verdict};
 use crate::ledger::{Ledger, Stage};
+use crate::partial_volume::Rims;
 use crate::pool::Pool;
 use crate::predictor::{Predict, Predictor};
 use crate::student::Student;
@@ -32,16 +33,24 @@ use crate::{Error, Result, augment, checkpoints, model};
 const TEACHER: &str = "teacher.safetensors";
 /// The last good teacher's.
 const GOOD: &str = "good.safetensors";
+/// The best one's of the starts before.
+const BEST: &str = "best.safetensors";
 
 /// How stage 3 ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
+    /// The start that ships, counted from 0.
+    #[serde(default)]
+    pub start: usize,
     /// Steps the shipped teacher has taken; 0 = it is the network of stage 2.
     pub steps: usize,
     /// What the guard found, if it stepped in.
     pub alarm: Option<Alarm>,
     /// Structure scores.
     pub structure: Structure,
+    /// How every start ended, in order; none where the stage was left out.
+    #[serde(default)]
+    pub starts: Vec<Attempt>,
 }
 
 /// Structure that the image confirms ([`crate::structure`]), on the crops of the jury.
@@ -55,13 +64,25 @@ pub struct Structure {
     pub correct: f64,
 }
 
-impl Structure {
-    fn of(jury: &Jury, stage2: &Verdict, state: &State) -> Self {
-        Self {
-            pseudo_labels: jury.pseudo_labels.structure,
-            train: stage2.structure,
-            correct: if state.good == 0 { stage2.structure } else { state.structure },
-        }
+/// How one start ended.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Steps that its last good teacher has taken; 0 = it is the network of stage 2.
+    pub steps: usize,
+    /// What the guard found, if it ended the start.
+    pub alarm: Option<Alarm>,
+    /// Structure in the map of its stage 2.
+    pub train: f64,
+    /// Structure in the map of its last good teacher.
+    pub correct: f64,
+}
+
+impl Attempt {
+    /// Whether it ended better than `other`: a start that the guard had no need to end is better than one it ended,
+    /// among equals the one with more structure.
+    fn beats(&self, other: &Self) -> bool {
+        let rank = |attempt: &Self| (attempt.alarm.is_none(), attempt.correct);
+        rank(self) > rank(other)
     }
 }
 
@@ -72,6 +93,9 @@ struct State {
     /// Steps of the last good teacher, and its score.
     good: usize,
     structure: f64,
+    /// The starts before this one, and which of them was best.
+    attempts: Vec<Attempt>,
+    best: usize,
 }
 
 /// A check of the teacher, as the log keeps it; step 0 is the network of stage 2.
@@ -100,7 +124,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Corrects the student of stage 2 and writes the teacher that came of it.
+/// Corrects the students of stage 2 and writes the teacher that came of the best of them.
 ///
 /// # Errors
 /// When the volume cannot be read, a file cannot be written, or the run was stopped (a checkpoint is
@@ -108,141 +132,277 @@ impl<'a> Check<'a> {
 pub fn run(context: &Context<'_>) -> Result<Outcome> {
     let Context { config, input, run, progress, .. } = *context;
     let stage1 = context.stage1()?;
-    let classes = stage1.clusters.classes();
     let device = context.device()?;
     let settings = &config.correct;
-    let start = model::load(&run.student(), &device)?.predictor.network;
-    let mut networks = Networks::new(context, classes, &start, &device)?;
-    let mut state = State { confidence: Confidence::new(settings, classes), good: 0, structure: 0.0 };
-
-    let key = Ledger::key(Stage::Correct, config, input);
-    let mut first = 0;
-    if let Some((folder, step, saved)) = checkpoints::find::<State>(run, Stage::Correct, &key)? {
-        networks = networks.restore(&folder)?;
-        (first, state) = (step, saved);
-    }
-
     let total = steps(settings.steps, settings.epochs, input.shape().z, settings.batch);
-    let mut journal = Journal::open(run, Stage::Correct, first)?;
+    let key = Ledger::key(Stage::Correct, config, input);
+    let mut found = checkpoints::find::<State>(run, Stage::Correct, &key)?;
     let pool = context.pool(&stage1)?;
     let rims = context.rims(&stage1);
-    let jury = Jury::new(&pool, settings.crop, classes, rims.clone(), config.seed);
-    let stage2 = jury.judge(&Predictor::new(&start, &device));
-    let mut alarm = None;
-    if settings.guard && first == 0 && total > 0 {
-        alarm = needless(&pool, &Predictor::new(&start, &device), config);
+    let jury = Jury::new(&pool, settings.crop, stage1.clusters.classes(), rims.clone(), config.seed);
+    let stage = Correction { context, stage1: &stage1, device, key, total, pool, rims, jury };
+
+    let (mut first, mut tried) = (0, Tried::default());
+    if let Some((folder, step, state)) = &found {
+        (first, tried) = (*step, Tried::restore(state, folder, stage.student(0)?)?);
     }
-    if total == 0 || alarm.is_some() {
+    let mut journal = Journal::open(run, Stage::Correct, first)?;
+    if first == 0
+        && let Some(outcome) = stage.left_out(&mut journal)?
+    {
+        return Ok(outcome);
+    }
+    progress.begin("correct", (config.starts * total) as u64, first as u64, "steps");
+    for start in first / total..config.starts {
+        let (attempt, network) = stage.attempt(start, &tried, found.take(), &mut journal)?;
+        tried.add(attempt, network);
+    }
+    progress.end();
+    journal.flush()?;
+    let Tried { attempts, best } = tried;
+    let (start, network) = best.ok_or_else(no_start)?;
+    let Attempt { steps, alarm, train, correct } = attempts[start];
+    let structure = Structure { pseudo_labels: stage.jury.pseudo_labels.structure, train, correct };
+    stage.finish(&network, Outcome { start, steps, alarm, structure, starts: attempts })
+}
+
+/// What every start works with.
+struct Correction<'a> {
+    context: &'a Context<'a>,
+    stage1: &'a Stage1,
+    device: Device,
+    /// What checkpoints are known by.
+    key: String,
+    /// Steps of a start.
+    total: usize,
+    pool: Pool,
+    rims: Option<Rims>,
+    jury: Jury,
+}
+
+impl Correction<'_> {
+    /// The network of stage 2 of a start.
+    fn student(&self, start: usize) -> Result<Network> {
+        Ok(model::load(&self.context.run.student(start), &self.device)?.predictor.network)
+    }
+
+    /// What the jury thinks of a network.
+    fn judge(&self, network: &Network) -> Verdict {
+        self.jury.judge(&Predictor::new(network, &self.device))
+    }
+
+    /// The outcome where there is nothing to do: no steps were asked for, or they could only do harm. The network of
+    /// stage 2 with most structure ships.
+    fn left_out(&self, journal: &mut Journal) -> Result<Option<Outcome>> {
+        let config = self.context.config;
+        let alarm = match self.total {
+            0 => None,
+            _ if !config.correct.guard => return Ok(None),
+            _ => match self.needless(&Predictor::new(&self.student(0)?, &self.device)) {
+                None => return Ok(None),
+                alarm => alarm,
+            },
+        };
         if let Some(alarm) = alarm {
             journal.add(&LeftOut { stage: Stage::Correct, step: 0, alarm })?;
             journal.flush()?;
         }
-        let outcome = Outcome { steps: 0, alarm, structure: Structure::of(&jury, &stage2, &state) };
-        return finish(context, &stage1, &start, outcome);
-    }
-    let batches = batches(config, &pool)?;
-    if first == 0 {
-        journal.add(&Check::of(&stage2, 0, None))?;
-    }
-    let mut saved = Instant::now();
-    progress.begin("correct", total as u64, first as u64, "steps");
-    std::thread::scope(|scope| {
-        for (step, (weak, mut strong)) in ahead(scope, first..total, |step| batches.draw(step)) {
-            let plane = weak.shape[2] * weak.shape[3];
-            let probabilities = networks.teacher(&device).probabilities(weak.images.clone(), weak.shape);
-            let judged = state.confidence.judge(&probabilities, plane, |item, labels| {
-                if let Some(rims) = &rims {
-                    rims.resolve(weak.middle(item), labels, weak.shape[3]);
-                }
-            });
-            strong.labels = judged.labels;
-            let rate = settings.schedule.rate(settings.learning_rate, step, total);
-            let weights = state.confidence.class_weights();
-            let seed = seed_for(config.seed, Stream::Correct, step, usize::MAX);
-            let done = networks.student.step(strong, weights.as_deref(), rate, seed);
-            networks.follow(settings.momentum);
-            let step = step + 1;
-            journal.add(&Entry {
-                stage: Stage::Correct,
-                step,
-                loss: done.loss,
-                learning_rate: rate,
-                confident: judged.confident,
-                agreement: done.agreement,
-                confidence: Some(judged.confidence),
-                fractions: judged.fractions,
-            })?;
-            progress
-                .advance(1, &format!("loss {:.3}, {:.0} % confident", done.loss, 100.0 * judged.confident));
-            if is_check(step, total, settings.checks) {
-                let verdict = jury.judge(&networks.teacher(&device));
-                alarm = guard::judge(&verdict, &jury.pseudo_labels, &stage2, settings);
-                journal.add(&Check::of(&verdict, step, alarm))?;
-                if settings.guard && alarm.is_some() {
-                    break;
-                }
-                networks.good = networks.taught.clone();
-                (state.good, state.structure) = (step, verdict.structure);
-            }
-            let stopped = progress.stopped();
-            if step < total && (stopped || saved.elapsed() > config.checkpoint_every()) {
-                journal.flush()?;
-                checkpoints::save(run, Stage::Correct, &key, step, &state, |folder| networks.save(folder))?;
-                saved = Instant::now();
-            }
-            if stopped && step < total {
-                return Err(Error::Stopped { stage: "correct" });
+        let mut best: Option<(usize, Network, f64)> = None;
+        for start in 0..config.starts {
+            let network = self.student(start)?;
+            let structure = self.judge(&network).structure;
+            if best.as_ref().is_none_or(|(.., most)| structure > *most) {
+                best = Some((start, network, structure));
             }
         }
-        Ok(())
-    })?;
-    progress.end();
-    journal.flush()?;
-    let outcome = Outcome {
-        steps: state.good,
-        alarm: alarm.filter(|_| settings.guard),
-        structure: Structure::of(&jury, &stage2, &state),
-    };
-    finish(context, &stage1, &networks.good, outcome)
-}
-
-/// The stage's crops and views.
-fn batches<'a>(config: &Config, pool: &'a Pool) -> Result<Batches<'a>> {
-    Ok(Batches {
-        pool,
-        batch: config.correct.batch,
-        crop: config.correct.crop,
-        weak: augment::weak(&config.views.weak)?,
-        strong: augment::strong(&config.views.strong_config())?,
-        blind: 0.0,
-        seed: config.seed,
-        stream: Stream::Correct,
-    })
-}
-
-/// Why stage 3 should not even begin, if so.
-fn needless(pool: &Pool, stage2: &Predictor, config: &Config) -> Option<Alarm> {
-    if config.input.slices == 1 {
-        return Some(Alarm::Unconfirmed);
+        let (start, network, train) = best.ok_or_else(no_start)?;
+        let pseudo_labels = self.jury.pseudo_labels.structure;
+        let structure = Structure { pseudo_labels, train, correct: train };
+        self.finish(&network, Outcome { start, steps: 0, alarm, structure, starts: Vec::new() }).map(Some)
     }
-    let confirmed = jury::confirmed(pool, config.correct.crop, stage2, config.seed);
-    (confirmed >= config.correct.guard_confirmed).then_some(Alarm::Settled { confirmed })
-}
 
-/// Writes the network that ships and says why it is not the last one, if it is not.
-fn finish(context: &Context<'_>, stage1: &Stage1, network: &Network, outcome: Outcome) -> Result<Outcome> {
-    if let Some(alarm) = &outcome.alarm {
-        let shipped = match outcome.steps {
-            0 => "of stage 2".to_owned(),
-            steps => format!("after {steps} steps"),
+    /// Why the stage should not even begin, if so.
+    fn needless(&self, stage2: &Predictor) -> Option<Alarm> {
+        let config = self.context.config;
+        if config.input.slices == 1 {
+            return Some(Alarm::Unconfirmed);
+        }
+        let confirmed = jury::confirmed(&self.pool, config.correct.crop, stage2, config.seed);
+        (confirmed >= config.correct.guard_confirmed).then_some(Alarm::Settled { confirmed })
+    }
+
+    /// Self-correction from the network of stage 2 of `start`, after the starts in `before`: how it ended, and its last
+    /// good teacher. Goes on from a checkpoint of this start, if there is one.
+    fn attempt(
+        &self,
+        start: usize,
+        before: &Tried,
+        checkpoint: Option<Checkpoint>,
+        journal: &mut Journal,
+    ) -> Result<(Attempt, Network)> {
+        let Self { context, device, key, total, .. } = self;
+        let Context { config, run, progress, .. } = **context;
+        let settings = &config.correct;
+        let seed = start_seed(config.seed, start);
+        let network = self.student(start)?;
+        let stage2 = self.judge(&network);
+        let classes = self.stage1.clusters.classes();
+        let mut networks = Networks::new(context, classes, start, &network, device)?;
+        let mut state = State {
+            confidence: Confidence::new(settings, classes),
+            good: 0,
+            structure: stage2.structure,
+            attempts: before.attempts.clone(),
+            best: before.best.as_ref().map_or(0, |(index, _)| *index),
         };
-        let what = if alarm.is_idle() { "left out" } else { "stopped" };
-        let note = format!("self-correction was {what}: {alarm}; the result is the network {shipped}");
-        context.progress.note(&note);
+        let earlier = start * total; // steps are counted through all starts
+        let mut first = 0;
+        if let Some((folder, step, saved)) = checkpoint {
+            networks = networks.restore(&folder)?;
+            (first, state) = (step - earlier, saved);
+        }
+        if first == 0 {
+            journal.add(&Check::of(&stage2, earlier, None))?;
+        }
+        let batches = self.batches(seed)?;
+        let mut alarm = None;
+        let mut saved = Instant::now();
+        std::thread::scope(|scope| {
+            for (step, (weak, mut strong)) in ahead(scope, first..*total, |step| batches.draw(step)) {
+                let plane = weak.shape[2] * weak.shape[3];
+                let probabilities = networks.teacher(device).probabilities(weak.images.clone(), weak.shape);
+                let judged = state.confidence.judge(&probabilities, plane, |item, labels| {
+                    if let Some(rims) = &self.rims {
+                        rims.resolve(weak.middle(item), labels, weak.shape[3]);
+                    }
+                });
+                strong.labels = judged.labels;
+                let rate = settings.schedule.rate(settings.learning_rate, step, *total);
+                let weights = state.confidence.class_weights();
+                let seed = seed_for(seed, Stream::Correct, step, usize::MAX);
+                let done = networks.student.step(strong, weights.as_deref(), rate, seed);
+                networks.follow(settings.momentum);
+                let step = step + 1;
+                journal.add(&Entry {
+                    stage: Stage::Correct,
+                    step: earlier + step,
+                    loss: done.loss,
+                    learning_rate: rate,
+                    confident: judged.confident,
+                    agreement: done.agreement,
+                    confidence: Some(judged.confidence),
+                    fractions: judged.fractions,
+                })?;
+                let sure = 100.0 * judged.confident;
+                progress.advance(1, &format!("loss {:.3}, {sure:.0} % confident", done.loss));
+                if is_check(step, *total, settings.checks) {
+                    let verdict = self.judge(&networks.taught);
+                    alarm = guard::judge(&verdict, &self.jury.pseudo_labels, &stage2, settings);
+                    journal.add(&Check::of(&verdict, earlier + step, alarm))?;
+                    if settings.guard && alarm.is_some() {
+                        progress.advance((total - step) as u64, "");
+                        break;
+                    }
+                    networks.good = networks.taught.clone();
+                    (state.good, state.structure) = (step, verdict.structure);
+                }
+                let (stopped, last) = (progress.stopped(), step == *total);
+                if !last && (stopped || saved.elapsed() > config.checkpoint_every()) {
+                    journal.flush()?;
+                    checkpoints::save(run, Stage::Correct, key, earlier + step, &state, |folder| {
+                        networks.save(folder)?;
+                        before.save(folder)
+                    })?;
+                    saved = Instant::now();
+                }
+                if stopped && !last {
+                    return Err(Error::Stopped { stage: "correct" });
+                }
+            }
+            Ok(())
+        })?;
+        let attempt = Attempt {
+            steps: state.good,
+            alarm: alarm.filter(|_| settings.guard),
+            train: stage2.structure,
+            correct: state.structure,
+        };
+        Ok((attempt, networks.good))
     }
-    let made_by = if outcome.steps == 0 { "train" } else { "correct" };
-    model::save(network, context.config, stage1, made_by, &context.run.model())?;
-    Ok(outcome)
+
+    /// The crops and views of a start.
+    fn batches(&self, seed: u64) -> Result<Batches<'_>> {
+        let config = self.context.config;
+        Ok(Batches {
+            pool: &self.pool,
+            batch: config.correct.batch,
+            crop: config.correct.crop,
+            weak: augment::weak(&config.views.weak)?,
+            strong: augment::strong(&config.views.strong_config())?,
+            blind: 0.0,
+            seed,
+            stream: Stream::Correct,
+        })
+    }
+
+    /// Writes the network that ships and says why it is not the last one, if it is not.
+    fn finish(&self, network: &Network, outcome: Outcome) -> Result<Outcome> {
+        if let Some(alarm) = &outcome.alarm {
+            let shipped = match outcome.steps {
+                0 => "of stage 2".to_owned(),
+                steps => format!("after {steps} steps"),
+            };
+            let what = if alarm.is_idle() { "left out" } else { "stopped" };
+            let note = format!("self-correction was {what}: {alarm}; the result is the network {shipped}");
+            self.context.progress.note(&note);
+        }
+        let made_by = if outcome.steps == 0 { "train" } else { "correct" };
+        model::save(network, self.context.config, self.stage1, made_by, &self.context.run.model())?;
+        Ok(outcome)
+    }
+}
+
+/// A checkpoint of the stage: its folder, the steps done in all starts, its state.
+type Checkpoint = (PathBuf, usize, State);
+
+/// The starts that have ended.
+#[derive(Default)]
+struct Tried {
+    attempts: Vec<Attempt>,
+    /// The best of them and its teacher.
+    best: Option<(usize, Network)>,
+}
+
+impl Tried {
+    /// Adds a start.
+    fn add(&mut self, attempt: Attempt, network: Network) {
+        if self.best.as_ref().is_none_or(|(index, _)| attempt.beats(&self.attempts[*index])) {
+            self.best = Some((self.attempts.len(), network));
+        }
+        self.attempts.push(attempt);
+    }
+
+    /// Writes the best teacher into a checkpoint.
+    fn save(&self, folder: &Path) -> Result<()> {
+        match &self.best {
+            Some((_, network)) => Ok(checkpoint::save(network, &[].into(), &folder.join(BEST))?),
+            None => Ok(()),
+        }
+    }
+
+    /// What a checkpoint of `state` holds; `fresh` is any network of this kind.
+    fn restore(state: &State, folder: &Path, fresh: Network) -> Result<Self> {
+        if state.attempts.is_empty() {
+            return Ok(Self::default());
+        }
+        let best = checkpoint::load(fresh, &folder.join(BEST))?;
+        Ok(Self { attempts: state.attempts.clone(), best: Some((state.best, best)) })
+    }
+}
+
+/// The error of a configuration that was not checked.
+fn no_start() -> Error {
+    Error::Config("starts is 0; expected at least 1".into())
 }
 
 /// Whether the teacher is checked after `step` of `total` steps: `checks` times, the end included.
@@ -261,12 +421,18 @@ struct Networks {
 
 impl Networks {
     /// Student and teacher start as the network of stage 2.
-    fn new(context: &Context<'_>, classes: usize, start: &Network, device: &Device) -> Result<Self> {
+    fn new(
+        context: &Context<'_>,
+        classes: usize,
+        start: usize,
+        network: &Network,
+        device: &Device,
+    ) -> Result<Self> {
         let Context { config, run, .. } = *context;
         let training = device.clone().autodiff();
         let fresh = Network::new(&config.network, config.input.slices, classes, 0, &training)?;
-        let student = Student::new(checkpoint::load(fresh, &run.student())?, &config.loss, device)?;
-        Ok(Self { student, taught: start.clone(), good: start.clone() })
+        let student = Student::new(checkpoint::load(fresh, &run.student(start))?, &config.loss, device)?;
+        Ok(Self { student, taught: network.clone(), good: network.clone() })
     }
 
     /// The teacher, to be asked.

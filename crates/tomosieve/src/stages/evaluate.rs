@@ -148,8 +148,9 @@ pub fn run(context: &Context<'_>, truth: &Truth) -> Result<Evaluation> {
     let mut evaluation = Evaluation::default();
     let pseudo = RunDir::open_labels(&run.pseudo_labels())?;
     evaluation.stages.insert("pseudo_labels", truth.score(pseudo.as_ref())?);
-    if run.student().is_file() {
-        let model = model::load(&run.student(), &context.device()?)?;
+    let student = run.student(Provenance::start(run)?);
+    if student.is_file() {
+        let model = model::load(&student, &context.device()?)?;
         let sweep = predict::sweep(context, &model)?;
         let mut matrix = ConfusionMatrix::new(truth.classes, 256)?;
         let slices: Vec<usize> = truth.slices().collect();

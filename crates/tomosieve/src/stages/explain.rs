@@ -91,7 +91,7 @@ pub fn explain(context: &Context<'_>, question: &Question) -> Result<Explanation
     if z >= shape.z {
         return Err(Error::Config(format!("there is no slice {z}; expected 0 to {}", shape.z - 1)));
     }
-    let trained = [(Stage::Train, run.student()), (Stage::Correct, run.model())];
+    let trained = [(Stage::Train, run.student(Provenance::start(run)?)), (Stage::Correct, run.model())];
     let trained: Vec<_> = trained.into_iter().filter(|(_, path)| path.is_file()).collect();
     if trained.is_empty() {
         let folder = run.root().display();

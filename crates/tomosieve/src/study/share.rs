@@ -93,7 +93,9 @@ pub(super) fn take_over(run: &RunDir, config: &Config, input: &Input, source: &S
     if let Some((stage, other)) = &source.taken {
         let other = RunDir::beside(other);
         for of in Stage::ALL.into_iter().filter(|of| of <= stage && Some(*of) > source.own) {
-            for (from, to) in outputs(&other, of).into_iter().zip(outputs(run, of)) {
+            for (from, to) in
+                outputs(&other, of, config.starts).into_iter().zip(outputs(run, of, config.starts))
+            {
                 link(&from, &to)?;
             }
         }
@@ -109,11 +111,11 @@ pub(super) fn take_over(run: &RunDir, config: &Config, input: &Input, source: &S
     Ok(())
 }
 
-/// The files and folders that a stage leaves.
-fn outputs(run: &RunDir, stage: Stage) -> Vec<PathBuf> {
+/// The files and folders that a stage of so many starts leaves.
+fn outputs(run: &RunDir, stage: Stage, starts: usize) -> Vec<PathBuf> {
     match stage {
         Stage::Cluster => vec![run.clusters(), run.pseudo_labels()],
-        Stage::Train => vec![run.student(), run.log()],
+        Stage::Train => (0..starts).map(|start| run.student(start)).chain([run.log()]).collect(),
         Stage::Correct => vec![run.model(), run.log(), run.provenance()],
         Stage::Predict => vec![
             run.segmentation(),
