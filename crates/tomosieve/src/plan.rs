@@ -138,21 +138,21 @@ pub fn pool_voxels(config: &Config, memory: u64) -> usize {
     (config.train.pool as u64 * 1_000_000).min(share) as usize
 }
 
-/// Bytes that reading takes beside the values themselves: each thread has a slice as the file has it, packed and
-/// unpacked, or all of them the slices that decode together.
+/// Bytes that reading takes beside the values themselves.
 fn reading(reader: &dyn VolumeReader) -> u64 {
-    let shape = reader.shape();
-    let slices = reader.slices_at_once().max(rayon::current_num_threads()).min(shape.z);
-    (2 * slices * shape.slice_voxels() * reader.info().voxel_type.bytes()) as u64
+    reader.read_overhead(rayon::current_num_threads()) as u64
 }
 
 /// Bytes that stage 1 has of a voxel: its value in the slab at hand and in the next, and its label.
 const STREAMED: usize = 9;
 
-/// Slices that stage 1 streams at once.
-pub fn stream_depth(shape: Shape, memory: u64) -> usize {
+/// Slices that stage 1 streams at once: whole layers of what decodes together, if memory allows.
+pub fn stream_depth(reader: &dyn VolumeReader, memory: u64) -> usize {
+    let shape = reader.shape();
     let bytes = (shape.slice_voxels() * STREAMED) as u64;
-    ((memory / 4).min(LARGEST_SLAB) / bytes.max(1)).clamp(1, shape.z as u64) as usize
+    let depth = ((memory / 4).min(LARGEST_SLAB) / bytes.max(1)).clamp(1, shape.z as u64) as usize;
+    let layer = reader.slices_at_once();
+    if depth > layer { depth - depth % layer } else { depth }
 }
 
 /// Middle slices per slab of a sweep.
@@ -241,7 +241,8 @@ impl Plan {
             (
                 Stage::Cluster,
                 format!("{} into {} classes", config.cluster.method, config.input.classes),
-                BASE + (stream_depth(shape, limit) * shape.slice_voxels() * STREAMED) as u64
+                BASE / 2
+                    + (stream_depth(reader, limit) * shape.slice_voxels() * STREAMED) as u64
                     + reading(reader),
                 3.0 * shape.z as f64 * trial.read,
             ),

@@ -153,6 +153,14 @@ pub trait VolumeReader: Send + Sync {
         1
     }
 
+    /// Bytes that a read takes beside its result, by so many threads: unless a format knows better, each has a slice as
+    /// the file has it, packed and unpacked, or all of them the slices that decode together.
+    fn read_overhead(&self, threads: usize) -> usize {
+        let info = self.info();
+        let slices = self.slices_at_once().max(threads).min(info.shape.z);
+        2 * slices * info.shape.slice_voxels() * info.voxel_type.bytes()
+    }
+
     /// Reads the voxels of `at` into a buffer of exactly as many values.
     ///
     /// # Errors

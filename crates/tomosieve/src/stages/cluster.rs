@@ -146,7 +146,7 @@ pub fn histogram(context: &Context<'_>) -> Result<Histogram> {
 fn stream(context: &Context<'_>, mut each: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
     let shape = context.input.shape();
     let reader: &dyn VolumeReader = context.input.reader.as_ref();
-    let slabs = || Slabs::new(shape, crate::plan::stream_depth(shape, context.memory), 0);
+    let slabs = || Slabs::new(shape, crate::plan::stream_depth(reader, context.memory), 0);
     let readers = rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads()).build();
     let readers = readers.map_err(|e| Error::Resources(format!("no threads to read with: {e}")))?;
     std::thread::scope(|scope| {

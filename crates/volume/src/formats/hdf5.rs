@@ -21,8 +21,6 @@ use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
 use crate::volume::{VolumeInfo, VolumeReader, VoxelType};
 
-/// Voxels decoded at a time besides those asked for.
-const AT_ONCE: usize = 1 << 24;
 /// A chunk is held whole: larger ones are refused before memory is taken for them.
 const MAX_CHUNK: usize = 1 << 30;
 /// Chunks up to this may be of any file; larger ones only of a file that can hold something of it.
@@ -272,6 +270,12 @@ impl VolumeReader for Hdf5 {
         self.piece[0]
     }
 
+    fn read_overhead(&self, threads: usize) -> usize {
+        // Each thread has a box: packed, unpacked, in order, and as values.
+        let values = self.piece[0] * self.piece[1] * self.info.shape.x;
+        threads.max(2) * values * (3 * self.info.voxel_type.bytes() + size_of::<f32>())
+    }
+
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
         at.check_read(self.info.shape, into.len())?;
         if into.is_empty() {
@@ -285,8 +289,7 @@ impl VolumeReader for Hdf5 {
                 .map(move |n| (n * step).max(range.start)..((n + 1) * step).min(range.end))
         };
         let boxes: Vec<_> = cut(0).flat_map(|z| cut(1).map(move |y| (z.clone(), y))).collect();
-        let largest = (self.piece[0].min(at.size[0]) * self.piece[1].min(height) * width).max(1);
-        for boxes in boxes.chunks((AT_ONCE / largest).max(2)) {
+        for boxes in boxes.chunks(rayon::current_num_threads().max(2)) {
             let read: Vec<Result<Vec<f32>>> =
                 boxes.par_iter().map(|(z, y)| self.read_box(z, y, &at.range(2))).collect();
             for ((z, y), voxels) in boxes.iter().zip(read) {

@@ -119,6 +119,12 @@ impl VolumeReader for OmeZarr {
         self.chunk_depth
     }
 
+    fn read_overhead(&self, _threads: usize) -> usize {
+        // A layer of chunks, unpacked.
+        let shape = self.info.shape;
+        self.chunk_depth.min(shape.z) * shape.slice_voxels() * self.info.voxel_type.bytes()
+    }
+
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
         at.check_read(self.info.shape, into.len())?;
         if into.is_empty() {
