@@ -82,6 +82,7 @@ impl Job<'_> {
             ledger.forget(run, stage)?;
             provenance.write(run, &ledger)?;
             kernels::release(); // what the stage before had in memory is not in this one's plan
+            run.remove(&run.report())?; // it will no longer be true
             let started = Instant::now();
             match stage {
                 Stage::Cluster => drop(cluster::run(&context)?),
@@ -98,8 +99,11 @@ impl Job<'_> {
         if ledger.standing(Stage::Predict, config, input) == Standing::Done {
             // An earlier run may have ended just before.
             checkpoints::clear(run)?;
-            provenance.write(run, &ledger)?;
-            report::write(run, config, &provenance)?;
+            // One that is whole keeps the record of how it was made.
+            if !run.report().is_file() {
+                provenance.write(run, &ledger)?;
+                report::write(run, config, &provenance)?;
+            }
         }
         Ok(())
     }

@@ -221,6 +221,19 @@ impl RunDir {
         write().map_err(|e| Error::file(path, format!("cannot be written: {e}")))
     }
 
+    /// Removes a file, if it is there.
+    ///
+    /// # Errors
+    /// [`Error::RunFile`] when it cannot be removed.
+    pub fn remove(&self, path: &Path) -> Result<()> {
+        match std::fs::remove_file(path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::file(path, format!("cannot be removed: {e}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A writer for u8 voxels in the input's own form below `folder`: a folder of slices named as the
     /// input's, or one multipage TIFF.
     ///
