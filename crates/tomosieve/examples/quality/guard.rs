@@ -18,9 +18,10 @@ struct Results {
     rows: Vec<Row>,
 }
 
+/// A run of a study.
 #[derive(Debug, Deserialize)]
-struct Row {
-    volume: String,
+pub(crate) struct Row {
+    pub(crate) volume: String,
     settings: BTreeMap<String, Value>,
     run: std::path::PathBuf,
     evaluation: Value,
@@ -28,9 +29,11 @@ struct Row {
 
 /// What a run came to.
 #[derive(Debug, Clone, Copy)]
-struct Run {
+pub(crate) struct Run {
     /// mIoU, per cent, above the pseudo labels'.
-    gain: f64,
+    pub(crate) gain: f64,
+    /// Structure of the result.
+    pub(crate) correct: f64,
     /// Structure of the result, as a multiple of the pseudo labels' and of stage 2's.
     structure: [f64; 2],
 }
@@ -43,15 +46,9 @@ impl Run {
 
 /// Prints the tables of the studies in these JSON files.
 pub(crate) fn table(paths: &[&str]) -> Result<()> {
-    let mut rows = Vec::new();
-    for path in paths {
-        let failed = |e: String| Error::Input(format!("`{path}`: {e}; expected the JSON of a study"));
-        let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
-        rows.extend(serde_json::from_str::<Results>(&text).map_err(|e| failed(e.to_string()))?.rows);
-    }
     // Runs without and with the guard that have everything else in common.
     let mut pairs: BTreeMap<String, [Option<Run>; 2]> = BTreeMap::new();
-    for mut row in rows {
+    for mut row in rows(paths)? {
         let guarded = row.settings.remove("correct.guard") == Some(Value::Bool(true));
         let key = format!("{} {:?}", row.volume, row.settings);
         pairs.entry(key).or_default()[usize::from(guarded)] = Some(run(&row)?);
@@ -65,14 +62,26 @@ pub(crate) fn table(paths: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn run(row: &Row) -> Result<Run> {
+/// The runs of the studies in these JSON files.
+pub(crate) fn rows(paths: &[&str]) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for path in paths {
+        let failed = |e: String| Error::Input(format!("`{path}`: {e}; expected the JSON of a study"));
+        let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
+        rows.extend(serde_json::from_str::<Results>(&text).map_err(|e| failed(e.to_string()))?.rows);
+    }
+    Ok(rows)
+}
+
+/// What a run came to.
+pub(crate) fn run(row: &Row) -> Result<Run> {
     let miou = |stage: &str| 100.0 * row.evaluation["stages"][stage]["miou"].as_f64().unwrap_or(f64::NAN);
     let outcome = Provenance::read(&RunDir::open(&row.run)?)?.correction;
-    let structure = outcome.map_or([f64::NAN; 2], |outcome| {
+    let (correct, structure) = outcome.map_or((f64::NAN, [f64::NAN; 2]), |outcome| {
         let Structure { pseudo_labels, train, correct } = outcome.structure;
-        [correct / pseudo_labels, correct / train]
+        (correct, [correct / pseudo_labels, correct / train])
     });
-    Ok(Run { gain: miou("correct") - miou("pseudo_labels"), structure })
+    Ok(Run { gain: miou("correct") - miou("pseudo_labels"), correct, structure })
 }
 
 /// How the results are without the guard and with it.
@@ -131,7 +140,7 @@ fn correlation(pairs: &[(&str, [Run; 2])]) {
 }
 
 /// Spearman's rank correlation; equal values share their mean rank.
-fn spearman(a: &[f64], b: &[f64]) -> f64 {
+pub(crate) fn spearman(a: &[f64], b: &[f64]) -> f64 {
     let ranks = |values: &[f64]| -> Vec<f64> {
         let rank = |v: &f64| {
             let below = values.iter().filter(|other| *other < v).count();

@@ -4,6 +4,7 @@
 //! cargo run --release --example quality -- phantoms OUTPUT [PRESET]
 //! cargo run --release --example quality -- real FOLDER OUTPUT [PRESET]
 //! cargo run --release --example quality -- guard STUDY.json...
+//! cargo run --release --example quality -- starts STUDY.json...
 //! ```
 //!
 //! `FOLDER` holds one folder a set, each with `images/` and `labels/`; which sets, with how many classes
@@ -12,6 +13,8 @@
 #![allow(clippy::print_stdout)] // the table is its output
 
 mod guard;
+mod starts;
+mod traits;
 
 use std::path::Path;
 
@@ -23,9 +26,11 @@ use tomosieve::phantom::{PhantomSpec, Sample};
 use tomosieve::progress::Silent;
 use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
+use tomosieve::stages::correct::Outcome;
 use tomosieve::stages::evaluate::{self, Evaluation, Special, Truth};
 use tomosieve::{Error, Result, phantom_files, pipeline};
 use tomosieve_volume::OpenOptions;
+use traits::Trait;
 
 /// Training seeds of every row.
 const SEEDS: [u64; 3] = [0, 1, 2];
@@ -63,8 +68,9 @@ fn main() -> Result<()> {
         ["real", folder, output] => real(Path::new(folder), Path::new(output), "quick"),
         ["real", folder, output, preset] => real(Path::new(folder), Path::new(output), preset),
         ["guard", ref studies @ ..] if !studies.is_empty() => guard::table(studies),
+        ["starts", ref studies @ ..] if !studies.is_empty() => starts::table(studies),
         _ => Err(Error::Config(
-            "usage: quality phantoms OUTPUT [PRESET] | quality real FOLDER OUTPUT [PRESET] | quality guard STUDY.json..."
+            "usage: quality phantoms OUTPUT [PRESET] | quality real FOLDER OUTPUT [PRESET] | quality guard STUDY.json... | quality starts STUDY.json..."
                 .into(),
         )),
     }
@@ -80,7 +86,9 @@ fn phantoms(output: &Path, preset: &str) -> Result<()> {
         if !folder.join("phantom.json").exists() {
             phantom_files::write(PhantomSpec::new(sample, seed), &folder, true, &Silent)?;
         }
-        rows(&name, &folder.join("volume"), &folder.join("truth"), &output.join("runs"), preset, &[])?;
+        let asked = Trait::of(PhantomSpec::new(sample, seed))?;
+        let runs = output.join("runs");
+        rows(&name, &folder.join("volume"), &folder.join("truth"), &runs, preset, &[], asked.as_ref())?;
     }
     Ok(())
 }
@@ -93,14 +101,14 @@ fn real(folder: &Path, output: &Path, preset: &str) -> Result<()> {
     for set in sets.set {
         let settings = [format!("input.classes={}", set.classes), format!("input.slices={}", set.slices)];
         let place = folder.join(&set.name);
-        rows(&set.name, &place.join("images"), &place.join("labels"), output, preset, &settings)?;
+        rows(&set.name, &place.join("images"), &place.join("labels"), output, preset, &settings, None)?;
     }
     Ok(())
 }
 
 fn head() {
-    println!("| volume | seed | stage | accuracy | mIoU | IoU by truth class |");
-    println!("|---|--:|---|--:|--:|---|");
+    println!("| volume | seed | stage | accuracy | mIoU | IoU by truth class | trait |");
+    println!("|---|--:|---|--:|--:|---|--:|");
 }
 
 /// The rows of one volume: each training seed, then the median gain.
@@ -111,18 +119,29 @@ fn rows(
     output: &Path,
     preset: &str,
     settings: &[String],
+    asked: Option<&Trait>,
 ) -> Result<()> {
     let mut gains = Vec::new();
     for seed in SEEDS {
         let run = output.join(format!("{name}-{preset}-{seed}"));
-        let (evaluation, note) = segment(volume, truth, &run, preset, seed, settings)?;
+        let (evaluation, folder, note) = segment(volume, truth, &run, preset, seed, settings)?;
         for (stage, key) in [("pseudo labels", "pseudo_labels"), ("stage 2", "train"), ("stage 3", "correct")]
         {
             if seed != SEEDS[0] && key == "pseudo_labels" {
                 continue; // the same for every training seed
             }
             let note = if key == "correct" { note.as_str() } else { "" };
-            row(name, seed, &format!("{stage}{note}"), &evaluation.stages[key]);
+            let scores = &evaluation.stages[key];
+            let labels = match key {
+                "pseudo_labels" => Some(folder.pseudo_labels()),
+                "correct" => Some(folder.segmentation()),
+                _ => None, // its map is not kept
+            };
+            let measured = match (asked, labels) {
+                (Some(asked), Some(labels)) => format!("{:.1}", asked.measure(&labels, scores)?),
+                _ => String::new(),
+            };
+            row(name, seed, &format!("{stage}{note}"), scores, &measured);
         }
         let (before, after) = (&evaluation.stages["pseudo_labels"], &evaluation.stages["correct"]);
         gains.push((after.accuracy - before.accuracy, after.miou - before.miou));
@@ -133,14 +152,14 @@ fn rows(
     };
     let accuracy = median(gains.iter().map(|gain| gain.0).collect());
     let miou = median(gains.iter().map(|gain| gain.1).collect());
-    println!("| **{name}** | median | **gain, points** | **{accuracy:+.1}** | **{miou:+.1}** | |");
+    println!("| **{name}** | median | **gain, points** | **{accuracy:+.1}** | **{miou:+.1}** | | |");
     Ok(())
 }
 
-fn row(name: &str, seed: u64, stage: &str, scores: &Scores) {
+fn row(name: &str, seed: u64, stage: &str, scores: &Scores, measured: &str) {
     let iou: Vec<String> = scores.iou.iter().map(|v| format!("{:.1}", 100.0 * v)).collect();
     let (accuracy, miou) = (100.0 * scores.accuracy, 100.0 * scores.miou);
-    println!("| {name} | {seed} | {stage} | {accuracy:.1} | {miou:.1} | {} |", iou.join(", "));
+    println!("| {name} | {seed} | {stage} | {accuracy:.1} | {miou:.1} | {} | {measured} |", iou.join(", "));
 }
 
 /// Segments a volume and scores every stage; the note tells where the guard stepped in.
@@ -151,7 +170,7 @@ fn segment(
     preset: &str,
     seed: u64,
     settings: &[String],
-) -> Result<(Evaluation, String)> {
+) -> Result<(Evaluation, RunDir, String)> {
     let options = OpenOptions::default();
     let input = Input::open(volume, &options)?;
     let mut layers = Layers::defaults()?.preset(preset)?.set(&format!("seed={seed}"))?;
@@ -162,9 +181,12 @@ fn segment(
     let truth = Truth::new(RunDir::open_labels(truth)?, Special { background: 0, ignore: 255 })?;
     let evaluation = evaluate::record(&run, &truth, &Silent)?;
     let outcome = Provenance::read(&run)?.correction;
-    let note = match outcome.filter(|outcome| outcome.alarm.is_some()) {
-        Some(outcome) => format!(" (guard: {} steps)", outcome.steps),
-        None => String::new(),
+    let note = match outcome {
+        Some(Outcome { alarm: Some(_), steps, .. }) => format!(" (guard: {steps} steps)"),
+        Some(Outcome { start, starts, .. }) if starts.len() > 1 => {
+            format!(" (start {} of {})", start + 1, starts.len())
+        }
+        _ => String::new(),
     };
-    Ok((evaluation, note))
+    Ok((evaluation, run, note))
 }
