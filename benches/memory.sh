@@ -21,7 +21,7 @@ echo "|---|---|--:|--:|--:|--:|"
 measure() { # NAME VOLUME
     run=$folder/run
     rm -rf "$run"
-    settings=(--preset quick --max-memory "$limit" --set network.widths='[8,16]' --set train.steps=40
+    settings=(--preset quick --slices 3 --max-memory "$limit" --set network.widths='[8,16]' --set train.steps=40
         --set correct.steps=20 --set starts=2 --set correct.guard=false --set segment.overlap=0.1)
     plan=$("$tomosieve" segment "$2" -o "$run" "${settings[@]}" --dry-run --json -q)
     for stage in cluster train correct predict; do

@@ -15,7 +15,9 @@ use crate::{Error, Result};
 pub struct Entry {
     /// The stage.
     pub stage: Stage,
-    /// Steps done, this one included.
+    /// The start, counted from 0.
+    pub start: usize,
+    /// Steps done in all starts, this one included.
     pub step: usize,
     /// The loss (Eq. 6 or 9).
     pub loss: f64,

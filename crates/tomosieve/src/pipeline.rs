@@ -70,9 +70,10 @@ impl Job<'_> {
         let context = Context { config, input, run, progress, memory: plan::memory_limit(config)? };
         run.write(&run.config(), config.to_toml()?.as_bytes())?;
         let mut provenance = Provenance::new(self.command.clone(), config, input, self.options);
-        if let Ok(earlier) = Provenance::read(run) {
-            provenance.correction = earlier.correction;
-        }
+        let earlier = Provenance::read(run).ok();
+        // Whether what the run folder tells of its volume still holds: it may have been moved.
+        let mut told = earlier.as_ref().is_some_and(|earlier| earlier.input == provenance.input);
+        provenance.correction = earlier.and_then(|earlier| earlier.correction);
         for &stage in stages {
             if ledger.standing(stage, config, input) == Standing::Done && !(self.force && stages.len() == 1) {
                 progress.note(&format!("{}: already done", stage.name()));
@@ -80,9 +81,13 @@ impl Job<'_> {
             }
             ledger.require_before(stage, config, input)?;
             ledger.forget(run, stage)?;
+            if stage <= Stage::Correct {
+                provenance.correction = None;
+            }
             provenance.write(run, &ledger)?;
             kernels::release(); // what the stage before had in memory is not in this one's plan
             run.remove(&run.report())?; // it will no longer be true
+            told = false;
             let started = Instant::now();
             match stage {
                 Stage::Cluster => drop(cluster::run(&context)?),
@@ -100,7 +105,7 @@ impl Job<'_> {
             // An earlier run may have ended just before.
             checkpoints::clear(run)?;
             // One that is whole keeps the record of how it was made.
-            if !run.report().is_file() {
+            if !told || !run.report().is_file() {
                 provenance.write(run, &ledger)?;
                 report::write(run, config, &provenance)?;
             }

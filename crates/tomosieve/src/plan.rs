@@ -89,9 +89,9 @@ pub fn fit(mut config: Config, shape: Shape) -> (Config, Vec<String>) {
             *crop = smallest;
         }
     }
-    if config.input.slices == 1 && config.correct.guard && config.starts > 1 {
+    if config.input.slices == 1 && config.starts > 1 {
         notes.push(format!(
-            "starts {} → 1: stage 3, which makes the difference, is left out where no neighbouring slices can confirm it",
+            "starts {} → 1: with one slice at a time no neighbouring slices tell which start is best",
             config.starts
         ));
         config.starts = 1;
@@ -241,6 +241,7 @@ impl Plan {
             (
                 Stage::Cluster,
                 format!("{} into {} classes", config.cluster.method, config.input.classes),
+                // Half, since stage 1 has no network.
                 BASE / 2
                     + (stream_depth(reader, limit) * shape.slice_voxels() * STREAMED) as u64
                     + reading(reader),

@@ -138,15 +138,16 @@ fn starts(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let (count, chosen) = (outcome.starts.len(), outcome.start + 1);
     writeln!(
         out,
-        "Stages 2 and 3 were gone through {count} times; the result is that of start {chosen}: of the starts that the \
-         guard did not end, the one with most structure.\n"
+        "Stages 2 and 3 were gone through {count} times; the result is that of start {chosen}: {}the one with most \
+         structure.\n",
+        if outcome.alarm.is_none() { "of the starts that the guard did not end, " } else { "" }
     )?;
     writeln!(out, "| start | structure after stage 2 | after stage 3 | ended by the guard |")?;
     writeln!(out, "|--:|--:|--:|---|")?;
     for (index, attempt) in outcome.starts.iter().enumerate() {
         let mark = if index == outcome.start { "**" } else { "" };
         let ended =
-            attempt.alarm.map_or(String::new(), |alarm| format!("after {} steps: {alarm}", attempt.steps));
+            attempt.alarm.map_or(String::new(), |alarm| format!("{alarm}; back to step {}", attempt.steps));
         let (start, train, correct) = (index + 1, attempt.train, attempt.correct);
         writeln!(out, "| {mark}{start}{mark} | {train:.2} | {mark}{correct:.2}{mark} | {ended} |")?;
     }

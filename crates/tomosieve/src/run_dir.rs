@@ -103,6 +103,17 @@ impl RunDir {
         }
     }
 
+    /// Removes the students of all starts.
+    ///
+    /// # Errors
+    /// [`Error::RunFile`] when one cannot be removed.
+    pub fn remove_students(&self) -> Result<()> {
+        (0..)
+            .map(|start| self.student(start))
+            .take_while(|path| path.is_file())
+            .try_for_each(|path| self.remove(&path))
+    }
+
     /// The network that segments: the teacher of stage 3, or what the guard fell back to.
     pub fn model(&self) -> PathBuf {
         self.root.join("model.safetensors")

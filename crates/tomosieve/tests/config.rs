@@ -40,6 +40,9 @@ fn a_recipe_sets_what_is_its_own_and_what_comes_later_wins() {
     assert_eq!(set(&["recipe=paper", "recipe=robust"]), Config::defaults().unwrap());
     let preset = Layers::defaults().unwrap().preset("paper").unwrap().build().unwrap();
     assert!(preset.recipe == "paper" && !preset.correct.guard && preset.train.epochs == 200);
+    let quick = Layers::defaults().unwrap().preset("quick").unwrap();
+    let again = quick.clone().set("recipe=robust").unwrap().build().unwrap();
+    assert_eq!(again, quick.build().unwrap(), "a recipe that is the present one changes nothing");
     let unknown = Layers::defaults().unwrap().set("recipe=papre").unwrap_err().to_string();
     assert!(unknown.contains("did you mean `paper`?"), "{unknown}");
 }

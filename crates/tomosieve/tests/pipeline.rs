@@ -193,6 +193,10 @@ fn the_start_with_most_structure_ships() {
     let most = unstopped.map(|start| start.correct).fold(f64::NEG_INFINITY, f64::max);
     assert_eq!((outcome.structure.correct, structures[outcome.start]), (most, most));
     assert!((0..3).all(|start| run.student(start).is_file()) && !run.student(3).exists());
+    // Fewer starts leave nothing of the others behind.
+    let fewer = self::config(&["starts=2", "correct.guard=false"]);
+    self::run(phantom.path(), &output, &fewer, &Silent, true).unwrap();
+    assert!(run.student(1).is_file() && !run.student(2).exists());
     // Alone, the first start is the same as among others.
     let alone = phantom.path().join("alone");
     self::run(phantom.path(), &alone, &self::config(&["starts=1", "correct.guard=false"]), &Silent, false)

@@ -105,9 +105,12 @@ impl Layers {
         Ok(self)
     }
 
-    /// On top of these, the recipe called `name`, in the place of any other.
+    /// On top of these, the recipe called `name`, in the place of any other; nothing changes if it is the present one.
     fn recipe(mut self, name: &str) -> Result<Self> {
         let recipe = named("recipe", name, RECIPES)?;
+        if self.get("recipe").and_then(Value::as_str) == Some(name) {
+            return Ok(self);
+        }
         let defaults = parse("the default configuration", DEFAULT)?;
         for (other, text) in RECIPES {
             merge(&mut self.0, restricted(&defaults, &parse(other, text)?), "")?;

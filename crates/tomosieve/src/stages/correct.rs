@@ -98,10 +98,11 @@ struct State {
     best: usize,
 }
 
-/// A check of the teacher, as the log keeps it; step 0 is the network of stage 2.
+/// A check of the teacher, as the log keeps it; before the first step of a start it is the network of stage 2.
 #[derive(Serialize)]
 struct Check<'a> {
     stage: Stage,
+    start: usize,
     step: usize,
     measured: &'static str,
     shares: &'a [f64],
@@ -118,9 +119,9 @@ struct LeftOut {
 }
 
 impl<'a> Check<'a> {
-    fn of(verdict: &'a Verdict, step: usize, alarm: Option<Alarm>) -> Self {
+    fn of(verdict: &'a Verdict, start: usize, step: usize, alarm: Option<Alarm>) -> Self {
         let Verdict { shares, structure } = verdict;
-        Self { stage: Stage::Correct, step, measured: "teacher", shares, structure: *structure, alarm }
+        Self { stage: Stage::Correct, start, step, measured: "teacher", shares, structure: *structure, alarm }
     }
 }
 
@@ -147,6 +148,7 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
         (first, tried) = (*step, Tried::restore(state, folder, stage.student(0)?)?);
     }
     let mut journal = Journal::open(run, Stage::Correct, first)?;
+    let mut saved = Instant::now();
     if first == 0
         && let Some(outcome) = stage.left_out(&mut journal)?
     {
@@ -154,7 +156,7 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
     }
     progress.begin("correct", (config.starts * total) as u64, first as u64, "steps");
     for start in first / total..config.starts {
-        let (attempt, network) = stage.attempt(start, &tried, found.take(), &mut journal)?;
+        let (attempt, network) = stage.attempt(start, &tried, found.take(), &mut journal, &mut saved)?;
         tried.add(attempt, network);
     }
     progress.end();
@@ -232,13 +234,14 @@ impl Correction<'_> {
     }
 
     /// Self-correction from the network of stage 2 of `start`, after the starts in `before`: how it ended, and its last
-    /// good teacher. Goes on from a checkpoint of this start, if there is one.
+    /// good teacher. Goes on from a checkpoint of this start, if there is one; `saved` is when the last was written.
     fn attempt(
         &self,
         start: usize,
         before: &Tried,
         checkpoint: Option<Checkpoint>,
         journal: &mut Journal,
+        saved: &mut Instant,
     ) -> Result<(Attempt, Network)> {
         let Self { context, device, key, total, .. } = self;
         let Context { config, run, progress, .. } = **context;
@@ -262,11 +265,10 @@ impl Correction<'_> {
             (first, state) = (step - earlier, saved);
         }
         if first == 0 {
-            journal.add(&Check::of(&stage2, earlier, None))?;
+            journal.add(&Check::of(&stage2, start, earlier, None))?;
         }
         let batches = self.batches(seed)?;
         let mut alarm = None;
-        let mut saved = Instant::now();
         std::thread::scope(|scope| {
             for (step, (weak, mut strong)) in ahead(scope, first..*total, |step| batches.draw(step)) {
                 let plane = weak.shape[2] * weak.shape[3];
@@ -285,6 +287,7 @@ impl Correction<'_> {
                 let step = step + 1;
                 journal.add(&Entry {
                     stage: Stage::Correct,
+                    start,
                     step: earlier + step,
                     loss: done.loss,
                     learning_rate: rate,
@@ -298,7 +301,7 @@ impl Correction<'_> {
                 if is_check(step, *total, settings.checks) {
                     let verdict = self.judge(&networks.taught);
                     alarm = guard::judge(&verdict, &self.jury.pseudo_labels, &stage2, settings);
-                    journal.add(&Check::of(&verdict, earlier + step, alarm))?;
+                    journal.add(&Check::of(&verdict, start, earlier + step, alarm))?;
                     if settings.guard && alarm.is_some() {
                         progress.advance((total - step) as u64, "");
                         break;
@@ -313,7 +316,7 @@ impl Correction<'_> {
                         networks.save(folder)?;
                         before.save(folder)
                     })?;
-                    saved = Instant::now();
+                    *saved = Instant::now();
                 }
                 if stopped && !last {
                     return Err(Error::Stopped { stage: "correct" });

@@ -30,7 +30,9 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     let key = Ledger::key(Stage::Train, config, input);
     let mut found = checkpoints::find::<()>(run, Stage::Train, &key)?;
     if found.is_none() {
-        checkpoints::clear(run)?; // of other settings: the students beside it may no longer be theirs
+        // Of other settings, and so are the students beside them.
+        checkpoints::clear(run)?;
+        run.remove_students()?;
     }
     // Steps are counted through all starts.
     let first = found.as_ref().map_or(0, |(_, step, ())| *step);
@@ -67,6 +69,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
                 let step = before + step + 1;
                 journal.add(&Entry {
                     stage: Stage::Train,
+                    start,
                     step,
                     loss: done.loss,
                     learning_rate: rate,

@@ -92,6 +92,7 @@ pub(super) fn find(root: &Path, config: &Config, input: &Input, known: &[Known])
 pub(super) fn take_over(run: &RunDir, config: &Config, input: &Input, source: &Source) -> Result<()> {
     if let Some((stage, other)) = &source.taken {
         let other = RunDir::beside(other);
+        run.remove(&run.report())?; // of what was there before
         for of in Stage::ALL.into_iter().filter(|of| of <= stage && Some(*of) > source.own) {
             for (from, to) in
                 outputs(&other, of, config.starts).into_iter().zip(outputs(run, of, config.starts))

@@ -26,6 +26,8 @@ pub struct OmeZarr {
     leading: usize,
     /// Slices in a chunk.
     chunk_depth: usize,
+    /// Voxels of a chunk.
+    chunk_voxels: usize,
 }
 
 /// Whether a folder holds Zarr's metadata.
@@ -73,9 +75,11 @@ impl OmeZarr {
             .chunk_shape(&vec![0; array.shape().len()])
             .map_err(|e| Error::damaged(folder, e.to_string()))?;
         let chunk_depth = if array.shape().len() < 3 { 1 } else { chunk[leading].get() as usize };
+        let chunk_voxels =
+            chunk.iter().fold(1_usize, |voxels, side| voxels.saturating_mul(side.get() as usize));
         let info = VolumeInfo { notes, ..VolumeInfo::new(OME_ZARR, folder, shape, voxel_type) };
         let info = VolumeInfo { voxel_size, unit, origin, ..info };
-        Ok(Self { info, array, leading, chunk_depth })
+        Ok(Self { info, array, leading, chunk_depth, chunk_voxels })
     }
 
     /// The same region of the array, with the axes before z.
@@ -119,10 +123,13 @@ impl VolumeReader for OmeZarr {
         self.chunk_depth
     }
 
-    fn read_overhead(&self, _threads: usize) -> usize {
-        // A layer of chunks, unpacked.
+    fn read_overhead(&self, threads: usize) -> usize {
+        // A layer of chunks, and of each thread's chunk what is packed and what is unpacked.
         let shape = self.info.shape;
-        self.chunk_depth.min(shape.z) * shape.slice_voxels() * self.info.voxel_type.bytes()
+        let layer = self.chunk_depth.min(shape.z).saturating_mul(shape.slice_voxels());
+        let chunks = threads.min(layer.div_ceil(self.chunk_voxels.max(1)));
+        let chunks = self.chunk_voxels.saturating_mul(2 * chunks);
+        layer.saturating_add(chunks).saturating_mul(self.info.voxel_type.bytes())
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use tiff::encoder::{DirectoryEncoder, Rational, TiffEncoder, TiffKind, TiffKindBig};
+use tiff::encoder::{DirectoryEncoder, Rational, TiffEncoder, TiffKind, TiffKindBig, TiffValue};
 use tiff::tags::{CompressionMethod, PhotometricInterpretation, ResolutionUnit, SampleFormat, Tag};
 use tiff::{TiffError, TiffResult};
 
@@ -17,13 +17,14 @@ use crate::volume::Voxels;
 pub(super) struct PageMeta {
     pub(super) compression: TiffCompression,
     pub(super) description: Option<String>,
-    /// Voxels per unit along `[y, x]`.
-    resolution: Option<[Rational; 2]>,
+    /// Voxels per unit along `[y, x]`; 1 where nothing is known.
+    resolution: [Rational; 2],
 }
 
 impl PageMeta {
     pub(super) fn new(meta: &OutputMeta, description: Option<String>) -> Self {
         let resolution = meta.voxel_size.and_then(|[_, y, x]| Some([per_unit(y)?, per_unit(x)?]));
+        let resolution = resolution.unwrap_or([Rational { n: 1, d: 1 }, Rational { n: 1, d: 1 }]);
         Self { compression: meta.compression, description, resolution }
     }
 }
@@ -133,34 +134,38 @@ fn write_page<K: TiffKind>(
     directory.write_tag(Tag::PhotometricInterpretation, PhotometricInterpretation::BlackIsZero.to_u16())?;
     directory.write_tag(Tag::Compression, compression.to_u16())?;
     directory.write_tag(Tag::RowsPerStrip, u32::try_from(page.rows)?)?;
-    if let Some([y, x]) = &meta.resolution {
-        directory.write_tag(Tag::ResolutionUnit, ResolutionUnit::None.to_u16())?;
-        directory.write_tag(Tag::YResolution, Rational { n: y.n, d: y.d })?;
-        directory.write_tag(Tag::XResolution, Rational { n: x.n, d: x.d })?;
-    }
+    let [y, x] = &meta.resolution;
+    directory.write_tag(Tag::ResolutionUnit, ResolutionUnit::None.to_u16())?;
+    directory.write_tag(Tag::YResolution, Rational { n: y.n, d: y.d })?;
+    directory.write_tag(Tag::XResolution, Rational { n: x.n, d: x.d })?;
     if let Some(text) = &meta.description {
         directory.write_tag(Tag::ImageDescription, text.as_str())?;
     }
-    let (mut offsets, mut counts) = (Vec::new(), Vec::new());
-    let mut strip = |directory: &mut DirectoryEncoder<'_, File, K>, bytes: &[u8]| {
-        offsets.push(K::convert_offset(directory.write_data(bytes)?)?);
-        counts.push(K::convert_offset(bytes.len() as u64)?);
-        TiffResult::Ok(())
-    };
     let plain = page.rows * page.shape.x;
-    match page.voxels {
-        _ if !page.strips.is_empty() => page.strips.iter().try_for_each(|bytes| strip(&mut directory, bytes)),
-        Voxels::U8(v) => v.chunks(plain).try_for_each(|v| strip(&mut directory, v)),
-        Voxels::U16(v) => {
-            v.chunks(plain).try_for_each(|v| strip(&mut directory, &bytes_of(v, u16::to_ne_bytes)))
-        }
-        Voxels::F32(v) => {
-            v.chunks(plain).try_for_each(|v| strip(&mut directory, &bytes_of(v, f32::to_ne_bytes)))
-        }
+    let (offsets, counts) = match page.voxels {
+        _ if !page.strips.is_empty() => write_strips(&mut directory, page.strips.iter().map(Vec::as_slice)),
+        Voxels::U8(v) => write_strips(&mut directory, v.chunks(plain)),
+        Voxels::U16(v) => write_strips(&mut directory, v.chunks(plain)),
+        Voxels::F32(v) => write_strips(&mut directory, v.chunks(plain)),
     }?;
     directory.write_tag(Tag::StripOffsets, K::convert_slice(&offsets))?;
     directory.write_tag(Tag::StripByteCounts, K::convert_slice(&counts))?;
     directory.finish()
+}
+
+/// Where strips came to lie in a file, and how many bytes they have.
+type Strips<K> = (Vec<<K as TiffKind>::OffsetType>, Vec<<K as TiffKind>::OffsetType>);
+
+fn write_strips<'v, K: TiffKind, V: TiffValue + ?Sized + 'v>(
+    directory: &mut DirectoryEncoder<'_, File, K>,
+    strips: impl Iterator<Item = &'v V>,
+) -> TiffResult<Strips<K>> {
+    let mut found = (Vec::new(), Vec::new());
+    for strip in strips {
+        found.0.push(K::convert_offset(directory.write_data(strip)?)?);
+        found.1.push(K::convert_offset(strip.bytes() as u64)?);
+    }
+    Ok(found)
 }
 
 /// The bytes of values, as this machine has them; the file says in which order they are.
