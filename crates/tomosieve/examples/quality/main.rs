@@ -41,7 +41,7 @@ const PHANTOMS: [(Sample, &[u64]); 4] = [
     (Sample::Intergrowth, &[0, 1, 2, 3, 4, 5, 7]),
     (Sample::Sand, &[0, 1, 2]),
     (Sample::Ceramic, &[0, 1, 2]),
-    (Sample::Intergrowth, &[6, 8]),
+    (Sample::Intergrowth, &[6, 8, 9]),
 ];
 
 /// A labelled set and how it is segmented.
