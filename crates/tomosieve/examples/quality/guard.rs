@@ -57,6 +57,9 @@ pub(crate) fn table(paths: &[&str]) -> Result<()> {
         .iter()
         .filter_map(|(key, [free, guarded])| Some((key.split(' ').next()?, [(*free)?, (*guarded)?])))
         .collect();
+    if pairs.is_empty() {
+        return Err(Error::Input("no run of these studies was made both with and without guard".into()));
+    }
     summary(&pairs);
     correlation(&pairs);
     Ok(())
