@@ -46,6 +46,7 @@ pub mod scale;
 mod scan_chart;
 mod shares;
 pub mod stages;
+pub mod starts;
 pub mod structure;
 pub mod student;
 pub mod study;

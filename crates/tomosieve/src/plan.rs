@@ -9,6 +9,7 @@ use std::time::Instant;
 use burn::module::Module;
 use serde::Serialize;
 use tomosieve_nn::networks::Network;
+use tomosieve_volume::slab::whole_layers;
 use tomosieve_volume::{Region, Shape, VolumeReader};
 
 use crate::batches::Batch;
@@ -151,8 +152,7 @@ pub fn stream_depth(reader: &dyn VolumeReader, memory: u64) -> usize {
     let shape = reader.shape();
     let bytes = (shape.slice_voxels() * STREAMED) as u64;
     let depth = ((memory / 4).min(LARGEST_SLAB) / bytes.max(1)).clamp(1, shape.z as u64) as usize;
-    let layer = reader.slices_at_once();
-    if depth > layer { depth - depth % layer } else { depth }
+    whole_layers(depth, reader.slices_at_once())
 }
 
 /// Middle slices per slab of a sweep.

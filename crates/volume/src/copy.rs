@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::region::Shape;
-use crate::slab::{Slabs, depth_for};
+use crate::slab::{Slabs, depth_for, whole_layers};
 use crate::volume::{VolumeReader, VolumeWriter, VoxelType, Voxels};
 
 /// The output type that keeps an input's values: itself where it can be written. Labels of a wider
@@ -76,7 +76,7 @@ fn depth(volume: &dyn VolumeReader, memory: u64) -> Result<usize> {
     // More than this at a time is no faster.
     let enough = usize::try_from((1 << 24) / slice.max(1)).unwrap_or(usize::MAX).max(1);
     let depth = fits.min(enough.next_multiple_of(layer));
-    Ok(if depth > layer { depth - depth % layer } else { depth })
+    Ok(whole_layers(depth, layer))
 }
 
 /// Voxels that a thread casts at a time.

@@ -94,6 +94,18 @@ pub fn depth_for(budget_bytes: u64, bytes_per_slice: u64, fixed_bytes: u64, halo
     }
 }
 
+/// The largest depth up to `depth` that is a multiple of the `layer` slices that decode together; `depth` itself where it is
+/// less than one layer.
+///
+/// ```
+/// use tomosieve_volume::slab::whole_layers;
+///
+/// assert_eq!((whole_layers(28, 16), whole_layers(9, 16)), (16, 9));
+/// ```
+pub fn whole_layers(depth: usize, layer: usize) -> usize {
+    if depth > layer { depth - depth % layer } else { depth }
+}
+
 /// The index within `0..len` that stands in for `index`, as in a mirror whose first and last
 /// slice are not repeated: `… 2 1 0 1 2 … 2 1 0 …`. With `len` 0 or 1 it is 0.
 ///

@@ -9,7 +9,7 @@ use std::sync::mpsc::{channel, sync_channel};
 use serde::{Deserialize, Serialize};
 use tomosieve_cluster::{Clusters, Histogram, RangeScan, Scan};
 use tomosieve_volume::slab::Slabs;
-use tomosieve_volume::{Region, VolumeReader, VoxelType, Voxels};
+use tomosieve_volume::{VolumeReader, VoxelType, Voxels};
 
 use super::Context;
 use crate::scale::Scale;
@@ -159,7 +159,7 @@ fn stream(context: &Context<'_>, mut each: impl FnMut(&[f32]) -> Result<()>) -> 
         scope.spawn(move || {
             for slab in slabs() {
                 let Ok(mut buffer) = emptied.recv() else { break };
-                let read = Region::slab(shape, slab.z).and_then(|region| {
+                let read = slab.region(shape).and_then(|region| {
                     buffer.resize(region.voxels(), 0.0);
                     readers.install(|| reader.read(&region, &mut buffer))
                 });

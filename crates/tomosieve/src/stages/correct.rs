@@ -26,6 +26,7 @@ use crate::ledger::{Ledger, Stage};
 use crate::partial_volume::Rims;
 use crate::pool::Pool;
 use crate::predictor::{Predict, Predictor};
+use crate::starts::{Attempt, Starts};
 use crate::student::Student;
 use crate::{Error, Result, augment, checkpoints, model};
 
@@ -33,9 +34,6 @@ use crate::{Error, Result, augment, checkpoints, model};
 const TEACHER: &str = "teacher.safetensors";
 /// The last good teacher's.
 const GOOD: &str = "good.safetensors";
-/// The best one's of the starts before.
-const BEST: &str = "best.safetensors";
-
 /// How stage 3 ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -64,28 +62,6 @@ pub struct Structure {
     pub correct: f64,
 }
 
-/// How one start ended.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// Steps that its last good teacher has taken; 0 = it is the network of stage 2.
-    pub steps: usize,
-    /// What the guard found, if it ended the start.
-    pub alarm: Option<Alarm>,
-    /// Structure in the map of its stage 2.
-    pub train: f64,
-    /// Structure in the map of its last good teacher.
-    pub correct: f64,
-}
-
-impl Attempt {
-    /// Whether it ended better than `other`: a start that the guard had no need to end is better than one it ended,
-    /// among equals the one with more structure.
-    fn beats(&self, other: &Self) -> bool {
-        let rank = |attempt: &Self| (attempt.alarm.is_none(), attempt.correct);
-        rank(self) > rank(other)
-    }
-}
-
 /// State of the stage beside its networks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct State {
@@ -93,9 +69,8 @@ struct State {
     /// Steps of the last good teacher, and its score.
     good: usize,
     structure: f64,
-    /// The starts before this one, and which of them was best.
+    /// The starts before this one.
     attempts: Vec<Attempt>,
-    best: usize,
 }
 
 /// A check of the teacher, as the log keeps it; before the first step of a start it is the network of stage 2.
@@ -143,9 +118,9 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
     let jury = Jury::new(&pool, settings.crop, stage1.clusters.classes(), rims.clone(), config.seed);
     let stage = Correction { context, stage1: &stage1, device, key, total, pool, rims, jury };
 
-    let (mut first, mut tried) = (0, Tried::default());
+    let (mut first, mut starts) = (0, Starts::default());
     if let Some((folder, step, state)) = &found {
-        (first, tried) = (*step, Tried::restore(state, folder, stage.student(0)?)?);
+        (first, starts) = (*step, Starts::restore(&state.attempts, folder, stage.student(0)?)?);
     }
     let mut journal = Journal::open(run, Stage::Correct, first)?;
     let mut saved = Instant::now();
@@ -156,13 +131,12 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
     }
     progress.begin("correct", (config.starts * total) as u64, first as u64, "steps");
     for start in first / total..config.starts {
-        let (attempt, network) = stage.attempt(start, &tried, found.take(), &mut journal, &mut saved)?;
-        tried.add(attempt, network);
+        let (attempt, network) = stage.attempt(start, &starts, found.take(), &mut journal, &mut saved)?;
+        starts.add(attempt, network);
     }
     progress.end();
     journal.flush()?;
-    let Tried { attempts, best } = tried;
-    let (start, network) = best.ok_or_else(no_start)?;
+    let (start, network, attempts) = starts.into_best()?;
     let Attempt { steps, alarm, train, correct } = attempts[start];
     let structure = Structure { pseudo_labels: stage.jury.pseudo_labels.structure, train, correct };
     stage.finish(&network, Outcome { start, steps, alarm, structure, starts: attempts })
@@ -209,15 +183,14 @@ impl Correction<'_> {
             journal.add(&LeftOut { stage: Stage::Correct, step: 0, alarm })?;
             journal.flush()?;
         }
-        let mut best: Option<(usize, Network, f64)> = None;
+        let mut students = Starts::default();
         for start in 0..config.starts {
             let network = self.student(start)?;
             let structure = self.judge(&network).structure;
-            if best.as_ref().is_none_or(|(.., most)| structure > *most) {
-                best = Some((start, network, structure));
-            }
+            students.add(Attempt { steps: 0, alarm: None, train: structure, correct: structure }, network);
         }
-        let (start, network, train) = best.ok_or_else(no_start)?;
+        let (start, network, attempts) = students.into_best()?;
+        let train = attempts[start].train;
         let pseudo_labels = self.jury.pseudo_labels.structure;
         let structure = Structure { pseudo_labels, train, correct: train };
         self.finish(&network, Outcome { start, steps: 0, alarm, structure, starts: Vec::new() }).map(Some)
@@ -238,7 +211,7 @@ impl Correction<'_> {
     fn attempt(
         &self,
         start: usize,
-        before: &Tried,
+        before: &Starts,
         checkpoint: Option<Checkpoint>,
         journal: &mut Journal,
         saved: &mut Instant,
@@ -256,7 +229,6 @@ impl Correction<'_> {
             good: 0,
             structure: stage2.structure,
             attempts: before.attempts.clone(),
-            best: before.best.as_ref().map_or(0, |(index, _)| *index),
         };
         let earlier = start * total; // steps are counted through all starts
         let mut first = 0;
@@ -367,46 +339,6 @@ impl Correction<'_> {
 
 /// A checkpoint of the stage: its folder, the steps done in all starts, its state.
 type Checkpoint = (PathBuf, usize, State);
-
-/// The starts that have ended.
-#[derive(Default)]
-struct Tried {
-    attempts: Vec<Attempt>,
-    /// The best of them and its teacher.
-    best: Option<(usize, Network)>,
-}
-
-impl Tried {
-    /// Adds a start.
-    fn add(&mut self, attempt: Attempt, network: Network) {
-        if self.best.as_ref().is_none_or(|(index, _)| attempt.beats(&self.attempts[*index])) {
-            self.best = Some((self.attempts.len(), network));
-        }
-        self.attempts.push(attempt);
-    }
-
-    /// Writes the best teacher into a checkpoint.
-    fn save(&self, folder: &Path) -> Result<()> {
-        match &self.best {
-            Some((_, network)) => Ok(checkpoint::save(network, &[].into(), &folder.join(BEST))?),
-            None => Ok(()),
-        }
-    }
-
-    /// What a checkpoint of `state` holds; `fresh` is any network of this kind.
-    fn restore(state: &State, folder: &Path, fresh: Network) -> Result<Self> {
-        if state.attempts.is_empty() {
-            return Ok(Self::default());
-        }
-        let best = checkpoint::load(fresh, &folder.join(BEST))?;
-        Ok(Self { attempts: state.attempts.clone(), best: Some((state.best, best)) })
-    }
-}
-
-/// The error of a configuration that was not checked.
-fn no_start() -> Error {
-    Error::Config("starts is 0; expected at least 1".into())
-}
 
 /// Whether the teacher is checked after `step` of `total` steps: `checks` times, the end included.
 fn is_check(step: usize, total: usize, checks: usize) -> bool {
