@@ -6,7 +6,7 @@ use crate::simd::{Isa, Kernel, LANES, Simd};
 /// Pixels that a task takes.
 const PART: usize = 1 << 12;
 
-/// Softmax over the classes of `[n, classes, plane]` values, in their place; probabilities are off by 3·10⁻⁷ at
+/// Softmax over the classes of `[n, classes, plane]` values, in their place; probabilities are off by 5·10⁻⁷ at
 /// most.
 ///
 /// # Panics

@@ -219,7 +219,7 @@ proptest! {
             let mut got = logits.clone();
             softmax(isa, &mut got, classes, plane);
             let worst = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            prop_assert!(worst < 3e-7, "{isa:?}: {worst}");
+            prop_assert!(worst < 5e-7, "{isa:?}: {worst}");
             let mut spoilt = logits.clone();
             spoilt[seed as usize % (classes * plane)] = f32::NAN;
             softmax(isa, &mut spoilt, classes, plane);
