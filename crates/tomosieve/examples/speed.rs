@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout)] // the answers are its output
 
 use std::io::{BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use serde::Deserialize;
@@ -30,7 +30,7 @@ use tomosieve_cluster::{Clustering, Histogram, KMeans};
 use tomosieve_nn::losses::LossConfig;
 use tomosieve_nn::networks::{Network, NetworkConfig};
 use tomosieve_nn::{checkpoint, device, teacher};
-use tomosieve_volume::{Memory, OpenOptions, Region, Shape, VolumeReader};
+use tomosieve_volume::{Memory, OpenOptions, Region, Shape, Tiles, VolumeReader};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -129,17 +129,7 @@ impl Worker {
                 Ok(json!({}))
             }
             Request::Model { network, size, tile, weights, image } => {
-                let (volume, scale) = phantom([SLICES + 1, size, size])?;
-                let network =
-                    Network::new(&config(network), SLICES, CLASSES, SEED, &device::by_name("cpu")?)?;
-                let network = checkpoint::load(network, &weights)?;
-                let sweep =
-                    Sweep { depth: 1, slices: SLICES, classes: CLASSES, tile, overlap: 0, scale, rims: None };
-                let inference = Inference {
-                    predictor: Predictor::new(&network, &device::by_name("cpu")?),
-                    sweep,
-                    volume,
-                };
+                let inference = Inference::new(network, size, tile, &weights)?;
                 let values: Vec<u8> = inference.slices()?.iter().flat_map(|v| v.to_le_bytes()).collect();
                 std::fs::write(&image, &values)?;
                 self.inference = Some(inference);
@@ -227,9 +217,10 @@ impl Training {
     fn new(network: String, crop: usize, batch: usize) -> Result<Self> {
         let device = device::by_name("cpu")?;
         let training = device.clone().autodiff();
-        let network = Network::new(&config(network), SLICES, CLASSES, SEED, &training)?;
+        let config = config(network);
+        let network = Network::new(&config, SLICES, CLASSES, SEED, &training)?;
         let taught = network.valid();
-        let student = Student::new(network, &LossConfig::default(), &device)?;
+        let student = Student::new(network, &config, &LossConfig::default(), &device)?;
         let side = 320.max(crop);
         let pool: &'static Pool = Box::leak(Box::new(pool([24, side, side], crop)?));
         let strong = StrongConfig::default();
@@ -260,6 +251,17 @@ impl Training {
 }
 
 impl Inference {
+    fn new(network: String, size: usize, tile: usize, weights: &Path) -> Result<Self> {
+        let device = device::by_name("cpu")?;
+        let (volume, scale) = phantom([SLICES + 1, size, size])?;
+        let network = Network::new(&config(network), SLICES, CLASSES, SEED, &device)?;
+        let network = checkpoint::load(network, weights)?;
+        let lanes = rayon::current_num_threads().min(Tiles::new([size, size], tile, 0)?.len());
+        let mut sweep = Sweep { tile, overlap: 0, lanes, ..Sweep::new(&Layers::defaults()?.build()?, scale) };
+        (sweep.slices, sweep.classes) = (SLICES, CLASSES);
+        Ok(Self { predictor: Predictor::new(&network, &device), sweep, volume })
+    }
+
     /// The scaled grey values of the patch, `[slices, y, x]`.
     fn slices(&self) -> Result<Vec<f32>> {
         let shape = self.volume.shape();

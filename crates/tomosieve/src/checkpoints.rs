@@ -81,7 +81,7 @@ pub fn keep(run: &RunDir) -> Result<()> {
     let copy = || {
         remove(&temporary)?;
         for folder in folders(&run.checkpoint()) {
-            copy_files(&folder, &temporary.join(folder.file_name().unwrap_or_default()))?;
+            copy_all(&folder, &temporary.join(folder.file_name().unwrap_or_default()))?;
         }
         remove(&kept)?;
         std::fs::rename(&temporary, &kept)
@@ -112,7 +112,7 @@ fn kept(run: &RunDir) -> Result<Option<(PathBuf, usize)>> {
 pub fn lend(from: &RunDir, to: &RunDir, key: &str) -> Result<()> {
     let Some((folder, steps)) = kept(from)? else { return Ok(()) };
     let failed = |e: std::io::Error| Error::file(&folder, format!("cannot be copied: {e}"));
-    save(to, Stage::Train, key, steps, &(), |target| copy_files(&folder, target).map_err(failed))
+    save(to, Stage::Train, key, steps, &(), |target| copy_all(&folder, target).map_err(failed))
 }
 
 /// The folder for the parts of a result made with settings of this `key`; parts of another are removed.
@@ -136,6 +136,11 @@ pub fn clear(run: &RunDir) -> Result<()> {
     remove(&root).map_err(|e| Error::file(&root, format!("cannot be removed: {e}")))
 }
 
+/// The folder of one start in a checkpoint.
+pub fn of_start(checkpoint: &Path, start: usize) -> PathBuf {
+    checkpoint.join(start.to_string())
+}
+
 /// The file that says what a checkpoint belongs to.
 fn mark_in(folder: &Path) -> PathBuf {
     folder.join("mark.json")
@@ -147,12 +152,17 @@ fn folders(root: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }
 
-/// Copies the files of a folder into another, which is made if it is not there.
-fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+/// Copies a folder with all it holds into another, which is made if it is not there.
+fn copy_all(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let path = entry?.path();
-        std::fs::copy(&path, to.join(path.file_name().unwrap_or_default()))?;
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy_all(&path, &target)?;
+        } else {
+            std::fs::copy(&path, target)?;
+        }
     }
     Ok(())
 }

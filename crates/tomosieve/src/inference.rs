@@ -14,6 +14,7 @@ use tomosieve_volume::{Region, Shape, VolumeReader};
 use crate::Result;
 use crate::confidence::most_likely;
 use crate::config::{Config, SegmentConfig};
+use crate::lanes::Lanes;
 use crate::partial_volume::Rims;
 use crate::predictor::Predict;
 use crate::scale::Scale;
@@ -35,6 +36,10 @@ pub struct Sweep {
     pub scale: Scale,
     /// Where partial-volume rims go, if anywhere.
     pub rims: Option<Rims>,
+    /// Pixels that go through the network together, unless one window has more.
+    pub pixels: usize,
+    /// How many such batches are in work at a time; the result does not depend on it.
+    pub lanes: usize,
 }
 
 /// One segmented slice.
@@ -49,8 +54,11 @@ pub struct Segmented<'a> {
 }
 
 impl Sweep {
-    /// Pixels of windows that go through the network together, unless one window has more.
-    const PIXELS: usize = 1 << 16;
+    /// Pixels that go through the network together on a CPU, whose cache should hold what becomes of them, and on a GPU,
+    /// which should have enough to do.
+    const PIXELS: [usize; 2] = [1 << 13, 1 << 16];
+    /// Batches for each lane before their values are blended.
+    const ROUNDS: usize = 4;
 
     /// The sweep that the settings ask for, one slice at a time.
     pub fn new(config: &Config, scale: Scale) -> Self {
@@ -63,18 +71,24 @@ impl Sweep {
             overlap: (tile as f64 * overlap).round() as usize,
             scale,
             rims: None,
+            pixels: Self::PIXELS[usize::from(config.device != "cpu")],
+            lanes: 1,
         }
     }
 
-    /// How many windows of so many pixels go through the network together.
-    pub fn at_once(pixels: usize) -> usize {
-        (Self::PIXELS / pixels.max(1)).max(1)
+    /// Pixels of a window, for slices of this size.
+    fn window(&self, shape: Shape) -> usize {
+        (self.tile.min(shape.y) * self.tile.min(shape.x)).max(1)
     }
 
-    /// Pixels that go through the network together, for slices of this size.
+    /// How many windows go through the network together on a lane.
+    pub fn at_once(&self, shape: Shape) -> usize {
+        (self.pixels / self.window(shape)).max(1)
+    }
+
+    /// Pixels of all windows in work, for slices of this size.
     pub fn pixels_at_once(&self, shape: Shape) -> usize {
-        let window = self.tile.min(shape.y) * self.tile.min(shape.x);
-        window * Self::at_once(window)
+        self.window(shape) * self.at_once(shape) * self.lanes
     }
 
     /// Windows that a volume takes.
@@ -91,7 +105,8 @@ impl Sweep {
     /// Bytes needed beside the slab, for slices of this size: blended probabilities, labels, confidence.
     pub fn fixed_bytes(&self, shape: Shape) -> usize {
         let windows = self.pixels_at_once(shape);
-        shape.slice_voxels() * (4 * self.classes + 2) + windows * 4 * (self.slices + 2 * self.classes)
+        shape.slice_voxels() * (4 * self.classes + 2)
+            + windows * 4 * (self.slices + (1 + Self::ROUNDS) * self.classes)
     }
 
     /// Segments the slices of `wanted`, handing each to `sink` in order of z.
@@ -120,14 +135,12 @@ impl Sweep {
     /// Shows every window of the slices of `wanted` to `look` and hands z, the scaled grey values `[y, x]`
     /// and the blended values `[k, y, x]` of each slice to `sink`, in order of z.
     ///
-    /// `look` makes of `[n, c, h, w]` scaled grey values as many times `[k, h, w]` values.
-    ///
     /// # Errors
     /// What the reader or the sink says.
     pub fn blended(
         &self,
         reader: &dyn VolumeReader,
-        look: &dyn Fn(Vec<f32>, [usize; 4]) -> Vec<f32>,
+        look: &Look<'_>,
         wanted: Range<usize>,
         mut sink: impl FnMut(usize, &[f32], &[f32]) -> Result<()>,
     ) -> Result<()> {
@@ -135,6 +148,7 @@ impl Sweep {
         let plane = shape.slice_voxels();
         let half = self.slices / 2;
         let tiles = Tiles::new([shape.y, shape.x], self.tile, self.overlap)?;
+        let lanes = Lanes::new(self.lanes.min(tiles.len()))?;
         let mut values = vec![0.0_f32; self.classes * plane];
         let mut grey = Vec::new();
         for slab in Slabs::new(shape, self.depth, half) {
@@ -152,7 +166,7 @@ impl Sweep {
                         &grey[at * plane..(at + 1) * plane]
                     })
                     .collect();
-                self.blend(&neighbours, shape, &tiles, look, &mut values);
+                self.blend(&neighbours, shape, &tiles, &lanes, look, &mut values);
                 sink(z, neighbours[half], &values)?;
             }
         }
@@ -165,37 +179,44 @@ impl Sweep {
         neighbours: &[&[f32]],
         shape: Shape,
         tiles: &Tiles,
-        look: &dyn Fn(Vec<f32>, [usize; 4]) -> Vec<f32>,
+        lanes: &Lanes,
+        look: &Look<'_>,
         into: &mut [f32],
     ) {
         into.fill(0.0);
         let [height, width] = tiles.size();
         let plane = height * width;
-        let windows: Vec<_> = tiles.iter().enumerate().collect();
-        for windows in windows.chunks(Self::at_once(plane)) {
-            let mut images = Vec::with_capacity(windows.len() * self.slices * plane);
-            for (_, window) in windows {
-                for slice in neighbours {
-                    for y in window.y.clone() {
-                        images.extend_from_slice(&slice[y * shape.x..][window.x.clone()]);
+        let windows: Vec<_> = tiles.iter().collect();
+        let at_once = self.at_once(shape);
+        for windows in windows.chunks(at_once * lanes.count() * Self::ROUNDS) {
+            let found = lanes.map(windows.chunks(at_once).collect(), |windows| {
+                let mut images = Vec::with_capacity(windows.len() * self.slices * plane);
+                for window in windows {
+                    for slice in neighbours {
+                        for y in window.y.clone() {
+                            images.extend_from_slice(&slice[y * shape.x..][window.x.clone()]);
+                        }
                     }
                 }
-            }
-            let found = look(images, [windows.len(), self.slices, height, width]);
-            let weights: Vec<_> = windows.iter().map(|(index, _)| tiles.normalised_weights(*index)).collect();
+                look(images, [windows.len(), self.slices, height, width])
+            });
             into.par_chunks_mut(shape.slice_voxels()).enumerate().for_each(|(class, into)| {
-                for (item, (_, window)) in windows.iter().enumerate() {
-                    let found = &found[(item * self.classes + class) * plane..][..plane];
-                    let rows = found.chunks_exact(width).zip(weights[item].chunks_exact(width));
-                    for (y, (found, weights)) in window.y.clone().zip(rows) {
-                        let into = &mut into[y * shape.x..][window.x.clone()];
-                        into.iter_mut().zip(found).zip(weights).for_each(|((into, p), w)| *into += p * w);
+                let found = found.iter().flat_map(|found| found.chunks_exact(self.classes * plane));
+                for (found, window) in found.zip(windows) {
+                    let rows = found[class * plane..][..plane].chunks_exact(width);
+                    for ((y, found), weight_y) in window.y.clone().zip(rows).zip(window.weights_y) {
+                        let into = into[y * shape.x..][window.x.clone()].iter_mut();
+                        let weights = window.weights_x.iter().map(|weight_x| weight_y * weight_x);
+                        into.zip(found).zip(weights).for_each(|((into, p), w)| *into += p * w);
                     }
                 }
             });
         }
     }
 }
+
+/// Makes of `[n, c, h, w]` scaled grey values as many times `[k, h, w]` values.
+pub type Look<'a> = dyn Fn(Vec<f32>, [usize; 4]) -> Vec<f32> + Sync + 'a;
 
 /// Class and confidence of each pixel of `[k, y, x]` probabilities.
 fn decide(probabilities: &[f32], labels: &mut [u8], confidence: &mut [u8]) {

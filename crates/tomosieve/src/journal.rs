@@ -17,7 +17,7 @@ pub struct Entry {
     pub stage: Stage,
     /// The start, counted from 0.
     pub start: usize,
-    /// Steps done in all starts, this one included.
+    /// Steps done, this one included.
     pub step: usize,
     /// The loss (Eq. 6 or 9).
     pub loss: f64,

@@ -23,6 +23,7 @@ pub mod inference;
 pub mod input;
 pub mod journal;
 pub mod jury;
+pub mod lanes;
 pub mod ledger;
 pub mod metrics;
 pub mod model;

@@ -16,6 +16,7 @@ use crate::batches::Batch;
 use crate::config::Config;
 use crate::inference::Sweep;
 use crate::input::Input;
+use crate::lanes::Lanes;
 use crate::ledger::{Ledger, Stage, Standing};
 use crate::parts::Parts;
 use crate::pool;
@@ -155,6 +156,17 @@ pub fn stream_depth(reader: &dyn VolumeReader, memory: u64) -> usize {
     whole_layers(depth, reader.slices_at_once())
 }
 
+/// How many batches of windows a sweep has in work at a time: one a thread of the
+/// CPU, if memory allows.
+pub fn sweep_lanes(sweep: &Sweep, config: &Config, shape: Shape, memory: u64) -> usize {
+    if config.device != "cpu" {
+        return 1;
+    }
+    let most = rayon::current_num_threads().min(sweep.windows(shape).map_or(1, |windows| windows / shape.z));
+    let takes = |lanes| window_memory(&Sweep { lanes, ..sweep.clone() }, config, shape);
+    (2..=most).rev().find(|&lanes| takes(lanes) <= memory / 4).unwrap_or(1)
+}
+
 /// Middle slices per slab of a sweep.
 ///
 /// # Errors
@@ -179,8 +191,13 @@ pub fn sweep_depth(sweep: &Sweep, config: &Config, reader: &dyn VolumeReader, me
 
 /// Bytes of a sweep beside its slab: one slice's probabilities, a window's activations, a part of the result.
 fn sweep_fixed(sweep: &Sweep, config: &Config, shape: Shape) -> u64 {
-    let activations = activations(config.network.levels(), sweep.pixels_at_once(shape)) * 6;
-    BASE + sweep.fixed_bytes(shape) as u64 + activations + Parts::bytes(shape) as u64
+    let windows = window_memory(sweep, config, shape);
+    BASE + sweep.fixed_bytes(shape) as u64 + windows + Parts::bytes(shape) as u64
+}
+
+/// Bytes of activations while windows go through the network.
+fn window_memory(sweep: &Sweep, config: &Config, shape: Shape) -> u64 {
+    activations(config.network.levels(), sweep.pixels_at_once(shape)) * 6
 }
 
 /// Peak bytes while the result is written: a slice in several forms, and the chunks of OME-Zarr.
@@ -195,12 +212,28 @@ fn activations(widths: &[usize], pixels: usize) -> u64 {
     widths.iter().enumerate().map(|(level, width)| (pixels * width * 4) as u64 >> (2 * level)).sum()
 }
 
-/// Peak bytes of a training stage: the pool, and the activations autodiff keeps.
-fn training_memory(config: &Config, shape: Shape, crop: usize, batch: usize, limit: u64) -> u64 {
+/// How many starts of a training with such batches go side by side: an equal part of the threads for each, if memory
+/// allows, and none left over at the end.
+pub fn training_lanes(config: &Config, shape: Shape, crop: usize, batch: usize, memory: u64) -> usize {
+    let most = if config.device == "cpu" { rayon::current_num_threads().min(config.starts) } else { 1 };
+    let fits = |lanes: usize| training_memory(config, shape, crop, batch, memory, lanes) <= memory;
+    (2..=most).rev().find(|&lanes| config.starts.is_multiple_of(lanes) && fits(lanes)).unwrap_or(1)
+}
+
+/// Peak bytes of a training stage beside its networks: the pool, and the activations that autodiff keeps on each lane.
+fn training_memory(
+    config: &Config,
+    shape: Shape,
+    crop: usize,
+    batch: usize,
+    limit: u64,
+    lanes: usize,
+) -> u64 {
     // Two units a level on the way down and up, each leaving about nine tensors for the backward pass.
     const KEPT: u64 = 36;
     let pool = shape.voxels().min(pool_voxels(config, limit)) * pool::BYTES_PER_VOXEL;
-    BASE + pool as u64 + activations(config.network.levels(), batch * crop * crop) * KEPT
+    let kept = activations(config.network.levels(), batch * crop * crop) * KEPT;
+    BASE + pool as u64 + lanes as u64 * kept
 }
 
 /// Bytes in words.
@@ -227,12 +260,17 @@ impl Plan {
             Ok(run) => Ledger::read(&run)?,
             Err(_) => Ledger::default(),
         };
-        let trial = Trial::run(config, input, times)?;
+        let mut sweep = Sweep::new(config, crate::scale::Scale { low: 0.0, high: 1.0 });
+        sweep.lanes = sweep_lanes(&sweep, config, shape, limit);
         let (train, correct) = (&config.train, &config.correct);
+        let lanes = [(train.crop, train.batch), (correct.crop, correct.batch)]
+            .map(|(crop, batch)| training_lanes(config, shape, crop, batch, limit));
+        let trial = Trial::run(config, input, &sweep, lanes, times)?;
+        // Of every start the weights of the student, Adam's two moments, the teacher and the last good one.
+        let networks = |copies| (config.starts * trial.parameters * 4 * copies) as u64;
         let train_steps = steps(train.steps, train.epochs, shape.z, train.batch);
         let correct_steps = steps(correct.steps, correct.epochs, shape.z, correct.batch);
         let starts = if config.starts == 1 { String::new() } else { format!("{} × ", config.starts) };
-        let sweep = Sweep::new(config, crate::scale::Scale { low: 0.0, high: 1.0 });
         let reader = input.reader.as_ref();
         let depth = sweep_depth(&sweep, config, reader, limit)?;
         let halo = 2 * (sweep.slices / 2);
@@ -253,14 +291,14 @@ impl Plan {
                     "{} · {starts}{train_steps} steps of {} crops {}²",
                     config.network.name, train.batch, train.crop
                 ),
-                training_memory(config, shape, train.crop, train.batch, limit),
-                (config.starts * train_steps) as f64 * trial.train,
+                training_memory(config, shape, train.crop, train.batch, limit, lanes[0]) + networks(3),
+                train_steps as f64 * trial.train,
             ),
             (
                 Stage::Correct,
                 format!("{starts}{correct_steps} steps of {} crops {}²", correct.batch, correct.crop),
-                training_memory(config, shape, correct.crop, correct.batch, limit),
-                (config.starts * correct_steps) as f64 * trial.correct,
+                training_memory(config, shape, correct.crop, correct.batch, limit, lanes[1]) + networks(5),
+                correct_steps as f64 * trial.correct,
             ),
             (
                 Stage::Predict,
@@ -334,16 +372,16 @@ struct Trial {
     parameters: usize,
     /// Reading one slice.
     read: f64,
-    /// One step of stage 2.
+    /// One step of stage 2 in all starts.
     train: f64,
-    /// One step of stage 3.
+    /// One step of stage 3 in all starts.
     correct: f64,
     /// Segmenting one window.
     window: f64,
 }
 
 impl Trial {
-    fn run(config: &Config, input: &Input, network: bool) -> Result<Self> {
+    fn run(config: &Config, input: &Input, sweep: &Sweep, lanes: [usize; 2], network: bool) -> Result<Self> {
         let shape = input.shape();
         let started = Instant::now();
         let mut slice = vec![0.0_f32; shape.slice_voxels()];
@@ -356,34 +394,40 @@ impl Trial {
         let device = tomosieve_nn::device::by_name(&config.device)?;
         let (c, k) = (config.input.slices, config.input.classes);
         let network = Network::new(&config.network, c, k, 0, &device.clone().autodiff())?;
-        let parameters = network.num_params();
         let predictor = Predictor::new(&network, &device);
-        let mut student = Student::new(network, &config.loss, &device)?;
-        let mut step = |batch: usize, crop: usize| {
+        // The first time also warms up.
+        let second = |work: &mut dyn FnMut()| [timed(&mut *work), timed(work)][1];
+        let infer = |lanes: &Lanes, n: usize, side: usize| {
+            let shape = [n, c, side, side];
+            let look = |()| drop(predictor.probabilities(vec![0.5; shape.iter().product()], shape));
+            second(&mut || drop(lanes.map(vec![(); lanes.count()], look)))
+        };
+        let step = |lanes: &Lanes, batch: usize, crop: usize| -> Result<f64> {
+            let student = |_| Student::new(network.clone(), &config.network, &config.loss, &device);
+            let mut students = (0..lanes.count()).map(student).collect::<Result<Vec<_>>>()?;
             let shape = [batch, c, crop, crop];
             let batch = Batch {
                 shape,
                 images: (0..shape.iter().product::<usize>()).map(|i| (i % 97) as f32 / 96.0).collect(),
                 labels: (0..batch * crop * crop).map(|i| (i / 7 % k) as u8).collect(),
             };
-            student.step(batch.clone(), None, 1e-3, 0); // the first step also warms up
-            timed(|| {
-                student.step(batch, None, 1e-3, 0);
-            })
+            Ok(second(&mut || {
+                lanes
+                    .map(students.iter_mut().collect(), |student| student.step(batch.clone(), None, 1e-3, 0));
+            }))
         };
-        let train = step(config.train.batch, config.train.crop);
-        let correct = step(config.correct.batch, config.correct.crop);
-        let infer = |n: usize, side: usize| {
-            let shape = [n, c, side, side];
-            let images = vec![0.5; shape.iter().product()];
-            timed(|| drop(predictor.probabilities(images, shape)))
-        };
+        // A step of all starts.
+        let rounds = |lanes: &Lanes| (config.starts / lanes.count()) as f64;
+        let [of_train, of_correct] = [Lanes::new(lanes[0])?, Lanes::new(lanes[1])?];
+        let (train, correct) = (&config.train, &config.correct);
+        let teacher = infer(&of_correct, correct.batch, correct.crop);
+        let correct = rounds(&of_correct) * (teacher + step(&of_correct, correct.batch, correct.crop)?);
+        let train = rounds(&of_train) * step(&of_train, train.batch, train.crop)?;
+        let of_windows = Lanes::new(sweep.lanes)?;
         let side = config.segment.tile.min(shape.y).min(shape.x);
-        let windows = Sweep::at_once(side * side);
-        infer(windows, side);
-        let window = infer(windows, side) / windows as f64;
-        let teacher = infer(config.correct.batch, config.correct.crop);
-        Ok(Self { parameters, read, train, correct: correct + teacher, window })
+        let window = infer(&of_windows, sweep.at_once(shape), side);
+        let window = window / (sweep.at_once(shape) * of_windows.count()) as f64;
+        Ok(Self { parameters: network.num_params(), read, train, correct, window })
     }
 }
 

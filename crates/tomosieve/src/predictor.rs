@@ -7,7 +7,7 @@ use tomosieve_nn::networks::Network;
 use tomosieve_nn::segmenter::Segmenter;
 
 /// Crops to class probabilities.
-pub trait Predict {
+pub trait Predict: Sync {
     /// Class probabilities (Eq. 4) of crops.
     ///
     /// # Shapes

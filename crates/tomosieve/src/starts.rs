@@ -1,16 +1,11 @@
-//! The starts of stage 3 that have ended, and the best of them.
-
-use std::path::Path;
+//! Several starts of a training, and the best of them.
+//!
+//! Starts differ in the seed of their random draws, and nothing of one depends on another. They go side by side, all of
+//! them taking their first step, then all their second, so a checkpoint and the log are those of one step.
 
 use serde::{Deserialize, Serialize};
-use tomosieve_nn::checkpoint;
-use tomosieve_nn::networks::Network;
 
 use crate::guard::Alarm;
-use crate::{Error, Result};
-
-/// The best one's teacher in a checkpoint.
-const BEST: &str = "best.safetensors";
 
 /// How one start ended.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -34,49 +29,27 @@ impl Attempt {
     }
 }
 
-/// The starts that have ended, in order.
-#[derive(Default)]
-pub(crate) struct Starts {
-    pub(crate) attempts: Vec<Attempt>,
-    /// The best of them and its teacher.
-    best: Option<(usize, Network)>,
+/// Which of the starts ended best; the first of equals, 0 of none.
+pub fn best(attempts: &[Attempt]) -> usize {
+    let better =
+        |best: usize, other: usize| if attempts[other].beats(&attempts[best]) { other } else { best };
+    (0..attempts.len()).reduce(better).unwrap_or(0)
 }
 
-impl Starts {
-    /// Adds a start.
-    pub(crate) fn add(&mut self, attempt: Attempt, network: Network) {
-        if self.best.as_ref().is_none_or(|(index, _)| attempt.beats(&self.attempts[*index])) {
-            self.best = Some((self.attempts.len(), network));
-        }
-        self.attempts.push(attempt);
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// The best start and its teacher, and how all of them ended.
-    ///
-    /// # Errors
-    /// [`Error::Config`] when there was none.
-    pub(crate) fn into_best(self) -> Result<(usize, Network, Vec<Attempt>)> {
-        let none = || Error::Config("starts is 0; expected at least 1".into());
-        let (start, network) = self.best.ok_or_else(none)?;
-        Ok((start, network, self.attempts))
-    }
-
-    /// Writes the best teacher into a checkpoint.
-    pub(crate) fn save(&self, folder: &Path) -> Result<()> {
-        match &self.best {
-            Some((_, network)) => Ok(checkpoint::save(network, &[].into(), &folder.join(BEST))?),
-            None => Ok(()),
-        }
-    }
-
-    /// What a checkpoint after these `attempts` holds; `fresh` is any network of this kind.
-    pub(crate) fn restore(attempts: &[Attempt], folder: &Path, fresh: Network) -> Result<Self> {
-        let best = (0..attempts.len())
-            .reduce(|best, other| if attempts[other].beats(&attempts[best]) { other } else { best });
-        let best = match best {
-            Some(index) => Some((index, checkpoint::load(fresh, &folder.join(BEST))?)),
-            None => None,
+    #[test]
+    fn structure_decides_among_those_that_were_not_ended() {
+        let attempt = |correct, ended: bool| Attempt {
+            steps: 1,
+            alarm: ended.then_some(Alarm::Unconfirmed),
+            train: 1.0,
+            correct,
         };
-        Ok(Self { attempts: attempts.to_vec(), best })
+        let attempts = [attempt(1.0, false), attempt(3.0, true), attempt(2.0, false), attempt(2.0, false)];
+        assert_eq!(best(&attempts), 2);
+        assert_eq!(best(&[attempt(1.0, true), attempt(3.0, true)]), 1);
     }
 }

@@ -9,7 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use tomosieve_nn::adam::Adam;
 use tomosieve_nn::kernels::together;
 use tomosieve_nn::losses::{Loss, LossConfig, masked_mean};
-use tomosieve_nn::networks::Network;
+use tomosieve_nn::networks::{Network, NetworkConfig};
 use tomosieve_nn::segmenter::Segmenter;
 use tomosieve_nn::{checkpoint, device};
 
@@ -26,6 +26,8 @@ pub struct Student {
     pub network: Network,
     optimizer: ModuleOptimizer,
     loss: Box<dyn Loss>,
+    /// Whether the network draws random numbers when it learns.
+    draws: bool,
     device: Device,
 }
 
@@ -39,15 +41,16 @@ pub struct Step {
 }
 
 impl Student {
-    /// A student that starts from `network`, with a fresh optimiser (Adam, Kingma & Ba 2015).
+    /// A student that starts from `network`, made with `config`, with a fresh optimiser (Adam, Kingma & Ba 2015).
     ///
     /// # Errors
     /// When there is no such loss.
-    pub fn new(network: Network, loss: &LossConfig, device: &Device) -> Result<Self> {
+    pub fn new(network: Network, config: &NetworkConfig, loss: &LossConfig, device: &Device) -> Result<Self> {
         Ok(Self {
             network: network.train(),
             optimizer: Adam::optimizer(1e-8),
             loss: tomosieve_nn::losses::by_config(loss)?,
+            draws: config.dropout > 0.0,
             device: device.clone().autodiff(),
         })
     }
@@ -76,7 +79,8 @@ impl Student {
         let y = Tensor::<3, Int>::from_data(TensorData::new(classes, [n, h, w]), &self.device);
         let weights = Tensor::<3>::from_data(TensorData::new(weights, [n, h, w]), &self.device);
 
-        let drawing = device::seeded(&self.device, seed); // dropout's
+        // Students side by side need not wait for each other where there is nothing to draw.
+        let drawing = self.draws.then(|| device::seeded(&self.device, seed));
         let log_p = together(|| log_softmax(self.network.forward(x), 1)); // [n, k, h, w]
         drop(drawing);
         together(|| {
@@ -89,11 +93,12 @@ impl Student {
         })
     }
 
-    /// Writes network and optimiser into `folder`.
+    /// Writes network and optimiser into `folder`, which is made if it is not there.
     ///
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, format!("cannot be made: {e}")))?;
         let ids = Ids::of(&self.network).0;
         let ids = serde_json::to_string(&ids).map_err(|e| Error::file(folder, e))?;
         let metadata = [("ids".to_owned(), ids)].into();
@@ -106,18 +111,18 @@ impl Student {
     ///
     /// # Errors
     /// When a file cannot be read or is of another network.
-    pub fn restore(mut self, folder: &Path) -> Result<Self> {
+    pub fn restore(&mut self, folder: &Path) -> Result<()> {
         let path = folder.join("student.safetensors");
         let metadata = checkpoint::metadata(&path)?;
         let ids: Vec<u64> = metadata
             .get("ids")
             .and_then(|json| serde_json::from_str(json).ok())
             .ok_or_else(|| Error::file(&path, "not a checkpoint of a student"))?;
-        let network = checkpoint::with_ids_of(self.network, &ids);
+        let network = checkpoint::with_ids_of(self.network.clone(), &ids);
         self.network = checkpoint::load(network, &path)?;
         let path = folder.join("optimizer.bpk");
-        self.optimizer = self.optimizer.load(&path).map_err(|e| Error::file(path, e))?;
-        Ok(self)
+        self.optimizer = self.optimizer.clone().load(&path).map_err(|e| Error::file(path, e))?;
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sweeping a volume: windows, slabs and halos must not show in the result.
 
-use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tomosieve::inference::Sweep;
 use tomosieve::predictor::Predict;
@@ -9,11 +9,11 @@ use tomosieve_volume::{Memory, Shape};
 
 /// A 3×3 mean over all slices of the patch, turned into two "probabilities": a network with a context of
 /// one pixel and no statistics of the window.
-struct LocalMean(RefCell<usize>);
+struct LocalMean(AtomicUsize);
 
 impl Predict for LocalMean {
     fn probabilities(&self, images: Vec<f32>, [n, c, h, w]: [usize; 4]) -> Vec<f32> {
-        *self.0.borrow_mut() += n;
+        self.0.fetch_add(n, Ordering::Relaxed);
         let at = |image: &[f32], k: usize, y: isize, x: isize| {
             let inside = (0..h as isize).contains(&y) && (0..w as isize).contains(&x);
             if inside { image[(k * h + y as usize) * w + x as usize] } else { 0.0 }
@@ -47,12 +47,13 @@ fn volume() -> Memory {
 }
 
 fn sweep(depth: usize, tile: usize, overlap: usize) -> Sweep {
-    Sweep { depth, slices: 5, classes: 2, tile, overlap, scale: Scale { low: 0.0, high: 1.0 }, rims: None }
+    let scale = Scale { low: 0.0, high: 1.0 };
+    Sweep { depth, slices: 5, classes: 2, tile, overlap, scale, rims: None, pixels: 1 << 12, lanes: 1 }
 }
 
 /// Labels and confidences of all slices, and the number of windows it took.
 fn run(sweep: &Sweep) -> (Vec<u8>, Vec<u8>, usize) {
-    let network = LocalMean(RefCell::new(0));
+    let network = LocalMean(AtomicUsize::new(0));
     let (mut labels, mut confidence, mut order) = (Vec::new(), Vec::new(), Vec::new());
     sweep
         .run(&volume(), &network, 0..9, |slice| {
@@ -87,9 +88,17 @@ fn slabs_and_halos_leave_no_trace() {
 }
 
 #[test]
+fn lanes_leave_no_trace() {
+    let one = run(&sweep(9, 16, 8));
+    for lanes in [2, 3, 200] {
+        assert_eq!(run(&Sweep { lanes, ..sweep(9, 16, 8) }), one, "{lanes} lanes");
+    }
+}
+
+#[test]
 fn a_part_of_the_volume_is_what_the_whole_has_there() {
     let (labels, ..) = run(&sweep(3, 48, 16));
-    let network = LocalMean(RefCell::new(0));
+    let network = LocalMean(AtomicUsize::new(0));
     let mut part = Vec::new();
     sweep(3, 48, 16)
         .run(&volume(), &network, 4..6, |slice| {

@@ -28,10 +28,10 @@ fn student(name: &str) -> Student {
 
 fn student_of(network: &str, name: &str) -> Student {
     let device = device::by_name("cpu").unwrap();
-    let network = NetworkConfig { name: network.into(), widths: vec![4, 8], groups: 4, dropout: 0.0 };
-    let network = Network::new(&network, 1, CLASSES, 0, &device.clone().autodiff()).unwrap();
+    let config = NetworkConfig { name: network.into(), widths: vec![4, 8], groups: 4, dropout: 0.0 };
+    let network = Network::new(&config, 1, CLASSES, 0, &device.clone().autodiff()).unwrap();
     let loss = LossConfig { name: name.into(), ..LossConfig::default() };
-    Student::new(network, &loss, &device).unwrap()
+    Student::new(network, &config, &loss, &device).unwrap()
 }
 
 /// Loss of the first step, and loss and agreement of the last.

@@ -10,22 +10,28 @@ use std::ops::Range;
 
 use crate::error::{Error, Result};
 
-/// A tile's window `[y, x]` of the slice.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tile {
+/// A tile's window `[y, x]` of the slice, and its weights.
+///
+/// A voxel's weight is the product of those of its row and its column, divided by the sum of all tiles' weights: over all
+/// tiles they sum to one at every voxel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tile<'a> {
     /// Rows.
     pub y: Range<usize>,
     /// Columns.
     pub x: Range<usize>,
+    /// The weight of each row.
+    pub weights_y: &'a [f32],
+    /// The weight of each column.
+    pub weights_x: &'a [f32],
 }
 
 /// A grid of tiles over slices of one size.
 #[derive(Debug, Clone)]
 pub struct Tiles {
-    starts: [Vec<usize>; 2],
     size: [usize; 2],
-    slice: [usize; 2],
-    overlap: usize,
+    /// Where tiles start along each axis, and their weights.
+    along: [Vec<(usize, Vec<f32>)>; 2],
 }
 
 impl Tiles {
@@ -39,7 +45,7 @@ impl Tiles {
             return Err(Error::TileOverlap { tile, overlap });
         }
         let size = slice.map(|len| len.min(tile));
-        Ok(Self { starts: slice.map(|len| starts(len, tile, tile - overlap)), size, slice, overlap })
+        Ok(Self { size, along: slice.map(|len| along(len, tile, overlap)) })
     }
 
     /// The size `[y, x]` all tiles have.
@@ -49,7 +55,7 @@ impl Tiles {
 
     /// How many tiles there are.
     pub fn len(&self) -> usize {
-        self.starts[0].len() * self.starts[1].len()
+        self.along[0].len() * self.along[1].len()
     }
 
     /// Whether there are none: the slice has no voxels.
@@ -58,58 +64,48 @@ impl Tiles {
     }
 
     /// The tiles, row by row.
-    pub fn iter(&self) -> impl Iterator<Item = Tile> + '_ {
-        let [height, width] = self.size;
-        self.starts[0].iter().flat_map(move |&y| {
-            self.starts[1].iter().map(move |&x| Tile { y: y..y + height, x: x..x + width })
+    pub fn iter(&self) -> impl Iterator<Item = Tile<'_>> {
+        let ([height, width], [rows, columns]) = (self.size, &self.along);
+        rows.iter().flat_map(move |(y, weights_y)| {
+            columns.iter().map(move |(x, weights_x)| Tile {
+                y: *y..y + height,
+                x: *x..x + width,
+                weights_y,
+                weights_x,
+            })
         })
     }
+}
 
-    /// The weights `[y, x]` of tile `index`, divided by the sum of all tiles' weights: over all
-    /// tiles they sum to one at every voxel.
-    pub fn normalised_weights(&self, index: usize) -> Vec<f32> {
-        let columns = self.starts[1].len();
-        if columns == 0 {
-            return Vec::new();
-        }
-        let (row, column) = (index / columns, index % columns);
-        let (Some(&y), Some(&x)) = (self.starts[0].get(row), self.starts[1].get(column)) else {
-            return Vec::new();
-        };
-        // The sum over a grid of products is the product of the sums along each axis.
-        let along = |axis: usize, start: usize| -> Vec<f32> {
-            let sums = self.sums(axis);
-            self.ramp(axis, start).zip(&sums[start..]).map(|(w, sum)| w / sum).collect()
-        };
-        let (along_y, along_x) = (along(0, y), along(1, x));
-        along_y.iter().flat_map(|y| along_x.iter().map(move |x| y * x)).collect()
+/// Where tiles start along an axis, and their weights, which sum to one.
+fn along(len: usize, tile: usize, overlap: usize) -> Vec<(usize, Vec<f32>)> {
+    let starts = starts(len, tile, tile - overlap);
+    let size = len.min(tile);
+    let ramps = starts.iter().map(|&start| ramp(size, start == 0, start + size == len, overlap));
+    let mut tiles: Vec<(usize, Vec<f32>)> = starts.iter().copied().zip(ramps).collect();
+    let mut sums = vec![0.0_f32; len];
+    for (start, weights) in &tiles {
+        sums[*start..].iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight);
     }
+    for (start, weights) in &mut tiles {
+        weights.iter_mut().zip(&sums[*start..]).for_each(|(weight, sum)| *weight /= sum);
+    }
+    tiles
+}
 
-    fn sums(&self, axis: usize) -> Vec<f32> {
-        let mut sums = vec![0.0; self.slice[axis]];
-        for &start in &self.starts[axis] {
-            for (sum, weight) in sums[start..].iter_mut().zip(self.ramp(axis, start)) {
-                *sum += weight;
-            }
-        }
-        sums
-    }
-
-    /// The weights along an axis of the tile that starts at `start`: one inside and towards the end of
-    /// the slice; towards a neighbour a raised cosine that begins three quarters of the overlap inside
-    /// and has all but vanished in the last quarter, where what is computed on the tile lacks its
-    /// surroundings.
-    fn ramp(&self, axis: usize, start: usize) -> impl Iterator<Item = f32> {
-        let (size, slice) = (self.size[axis], self.slice[axis]);
-        let margin = self.overlap as f32 / 4.0;
-        let rise = (self.overlap as f32 / 2.0).max(1.0);
-        (0..size).map(move |i| {
-            let before = if start == 0 { usize::MAX } else { i };
-            let after = if start + size == slice { usize::MAX } else { size - 1 - i };
-            let inwards = (before.min(after) as f32 + 0.5 - margin) / rise;
-            (0.5 - 0.5 * (PI * inwards.clamp(0.0, 1.0)).cos()).max(1e-6)
-        })
-    }
+/// The weights along an axis of a tile that is the first or the last one, or not: one inside and towards the end of
+/// the slice; towards a neighbour a raised cosine that begins three quarters of the overlap inside and has all but
+/// vanished in the last quarter, where what is computed on the tile lacks its surroundings.
+fn ramp(size: usize, first: bool, last: bool, overlap: usize) -> Vec<f32> {
+    let margin = overlap as f32 / 4.0;
+    let rise = (overlap as f32 / 2.0).max(1.0);
+    let weight = |i: usize| {
+        let before = if first { usize::MAX } else { i };
+        let after = if last { usize::MAX } else { size - 1 - i };
+        let inwards = (before.min(after) as f32 + 0.5 - margin) / rise;
+        (0.5 - 0.5 * (PI * inwards.clamp(0.0, 1.0)).cos()).max(1e-6)
+    };
+    (0..size).map(weight).collect()
 }
 
 /// Where tiles start along an axis.

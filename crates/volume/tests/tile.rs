@@ -29,17 +29,14 @@ proptest! {
         let tiles = Tiles::new(slice, tile, overlap).unwrap();
         prop_assert_eq!(tiles.iter().count(), tiles.len());
         let mut sums = vec![0.0f64; slice[0] * slice[1]];
-        for (index, window) in tiles.iter().enumerate() {
+        for window in tiles.iter() {
             prop_assert_eq!([window.y.len(), window.x.len()], tiles.size());
             prop_assert!(window.y.end <= slice[0] && window.x.end <= slice[1]);
-            let normalised = tiles.normalised_weights(index);
-            prop_assert!(normalised.iter().all(|&w| w > 0.0 && w <= 1.00001));
-            let mut i = 0;
-            for y in window.y {
-                for x in window.x.clone() {
-                    let at = y * slice[1] + x;
-                    sums[at] += f64::from(normalised[i]);
-                    i += 1;
+            for (y, weight_y) in window.y.zip(window.weights_y) {
+                for (x, weight_x) in window.x.clone().zip(window.weights_x) {
+                    let weight = weight_y * weight_x;
+                    prop_assert!(weight > 0.0 && weight <= 1.00001);
+                    sums[y * slice[1] + x] += f64::from(weight);
                 }
             }
         }

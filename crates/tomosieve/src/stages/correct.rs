@@ -10,6 +10,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use burn::module::Module;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use tomosieve_nn::networks::Network;
@@ -17,16 +18,17 @@ use tomosieve_nn::{checkpoint, teacher};
 
 use super::cluster::Stage1;
 use super::{Context, steps};
-use crate::batches::{Batches, Stream, ahead, seed_for, start_seed};
+use crate::batches::{Batch, Batches, Stream, ahead, seed_for, start_seed};
 use crate::confidence::Confidence;
 use crate::guard::{self, Alarm};
 use crate::journal::{Entry, Journal};
 use crate::jury::{self, Jury, Verdict};
+use crate::lanes::Lanes;
 use crate::ledger::{Ledger, Stage};
 use crate::partial_volume::Rims;
 use crate::pool::Pool;
 use crate::predictor::{Predict, Predictor};
-use crate::starts::{Attempt, Starts};
+use crate::starts::{self, Attempt};
 use crate::student::Student;
 use crate::{Error, Result, augment, checkpoints, model};
 
@@ -34,6 +36,7 @@ use crate::{Error, Result, augment, checkpoints, model};
 const TEACHER: &str = "teacher.safetensors";
 /// The last good teacher's.
 const GOOD: &str = "good.safetensors";
+
 /// How stage 3 ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -62,15 +65,15 @@ pub struct Structure {
     pub correct: f64,
 }
 
-/// State of the stage beside its networks.
+/// State of a start beside its networks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct State {
     confidence: Confidence,
     /// Steps of the last good teacher, and its score.
     good: usize,
     structure: f64,
-    /// The starts before this one.
-    attempts: Vec<Attempt>,
+    /// Why the guard has ended the start, if it has.
+    ended: Option<Alarm>,
 }
 
 /// A check of the teacher, as the log keeps it; before the first step of a start it is the network of stage 2.
@@ -112,34 +115,80 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
     let settings = &config.correct;
     let total = steps(settings.steps, settings.epochs, input.shape().z, settings.batch);
     let key = Ledger::key(Stage::Correct, config, input);
-    let mut found = checkpoints::find::<State>(run, Stage::Correct, &key)?;
     let pool = context.pool(&stage1)?;
     let rims = context.rims(&stage1);
     let jury = Jury::new(&pool, settings.crop, stage1.clusters.classes(), rims.clone(), config.seed);
-    let stage = Correction { context, stage1: &stage1, device, key, total, pool, rims, jury };
+    let lanes = context.lanes(settings.crop, settings.batch)?;
+    let stage = Correction { context, stage1: &stage1, device, total, pool, rims, jury, lanes };
 
-    let (mut first, mut starts) = (0, Starts::default());
-    if let Some((folder, step, state)) = &found {
-        (first, starts) = (*step, Starts::restore(&state.attempts, folder, stage.student(0)?)?);
-    }
+    let found = checkpoints::find::<Vec<State>>(run, Stage::Correct, &key)?;
+    let first = found.as_ref().map_or(0, |(_, step, _)| *step);
     let mut journal = Journal::open(run, Stage::Correct, first)?;
-    let mut saved = Instant::now();
     if first == 0
         && let Some(outcome) = stage.left_out(&mut journal)?
     {
         return Ok(outcome);
     }
-    progress.begin("correct", (config.starts * total) as u64, first as u64, "steps");
-    for start in first / total..config.starts {
-        let (attempt, network) = stage.attempt(start, &starts, found.take(), &mut journal, &mut saved)?;
-        starts.add(attempt, network);
+    let mut starts = stage.starts(found)?;
+    if first == 0 {
+        for (index, start) in starts.iter().enumerate() {
+            journal.add(&Check::of(&start.stage2, index, 0, None))?;
+        }
     }
+    let count = config.starts as u64;
+    let batches = (0..config.starts).map(|start| stage.batches(start)).collect::<Result<Vec<_>>>()?;
+    let draw = |step| batches.iter().map(|batches| batches.draw(step)).collect::<Vec<_>>();
+    let mut saved = Instant::now();
+    progress.begin("correct", count * total as u64, count * first as u64, "steps");
+    std::thread::scope(|scope| {
+        for (step, drawn) in ahead(scope, first..total, draw) {
+            let going = starts.iter_mut().enumerate().zip(drawn);
+            let going: Vec<_> = going.filter(|((_, start), _)| start.state.ended.is_none()).collect();
+            if going.is_empty() {
+                break;
+            }
+            let done = stage.lanes.map(going, |((index, start), (weak, strong))| {
+                let entry = stage.step(start, index, step, &weak, strong);
+                let verdict =
+                    is_check(step + 1, total, settings.checks).then(|| stage.check(start, step + 1));
+                (entry, verdict)
+            });
+            let mean = |of: fn(&Entry) -> f64| {
+                done.iter().map(|(entry, _)| of(entry)).sum::<f64>() / done.len() as f64
+            };
+            let message =
+                format!("loss {:.3}, {:.0} % confident", mean(|e| e.loss), 100.0 * mean(|e| e.confident));
+            for (entry, verdict) in &done {
+                journal.add(entry)?;
+                if let Some((verdict, alarm)) = verdict {
+                    journal.add(&Check::of(verdict, entry.start, entry.step, *alarm))?;
+                }
+            }
+            progress.advance(count, &message);
+            let (stopped, last) = (progress.stopped(), step + 1 == total);
+            if !last && (stopped || saved.elapsed() > config.checkpoint_every()) {
+                journal.flush()?;
+                let states: Vec<&State> = starts.iter().map(|start| &start.state).collect();
+                checkpoints::save(run, Stage::Correct, &key, step + 1, &states, |folder| {
+                    let folders = (0..).map(|start| checkpoints::of_start(folder, start));
+                    folders.zip(&starts).try_for_each(|(folder, start)| start.networks.save(&folder))
+                })?;
+                saved = Instant::now();
+            }
+            if stopped && !last {
+                return Err(Error::Stopped { stage: "correct" });
+            }
+        }
+        Ok(())
+    })?;
     progress.end();
     journal.flush()?;
-    let (start, network, attempts) = starts.into_best()?;
+    let attempts: Vec<Attempt> = starts.iter().map(Start::attempt).collect();
+    let start = starts::best(&attempts);
     let Attempt { steps, alarm, train, correct } = attempts[start];
     let structure = Structure { pseudo_labels: stage.jury.pseudo_labels.structure, train, correct };
-    stage.finish(&network, Outcome { start, steps, alarm, structure, starts: attempts })
+    let outcome = Outcome { start, steps, alarm, structure, starts: attempts };
+    stage.finish(&starts[start].networks.good, outcome)
 }
 
 /// What every start works with.
@@ -147,13 +196,12 @@ struct Correction<'a> {
     context: &'a Context<'a>,
     stage1: &'a Stage1,
     device: Device,
-    /// What checkpoints are known by.
-    key: String,
     /// Steps of a start.
     total: usize,
     pool: Pool,
     rims: Option<Rims>,
     jury: Jury,
+    lanes: Lanes,
 }
 
 impl Correction<'_> {
@@ -183,17 +231,16 @@ impl Correction<'_> {
             journal.add(&LeftOut { stage: Stage::Correct, step: 0, alarm })?;
             journal.flush()?;
         }
-        let mut students = Starts::default();
-        for start in 0..config.starts {
-            let network = self.student(start)?;
-            let structure = self.judge(&network).structure;
-            students.add(Attempt { steps: 0, alarm: None, train: structure, correct: structure }, network);
-        }
-        let (start, network, attempts) = students.into_best()?;
+        let students = (0..config.starts).map(|start| self.student(start)).collect::<Result<Vec<_>>>()?;
+        let structures = self.lanes.map(students.iter().collect(), |network| self.judge(network).structure);
+        let attempt = |structure| Attempt { steps: 0, alarm: None, train: structure, correct: structure };
+        let attempts: Vec<Attempt> = structures.into_iter().map(attempt).collect();
+        let start = starts::best(&attempts);
         let train = attempts[start].train;
         let pseudo_labels = self.jury.pseudo_labels.structure;
         let structure = Structure { pseudo_labels, train, correct: train };
-        self.finish(&network, Outcome { start, steps: 0, alarm, structure, starts: Vec::new() }).map(Some)
+        self.finish(&students[start], Outcome { start, steps: 0, alarm, structure, starts: Vec::new() })
+            .map(Some)
     }
 
     /// Why the stage should not even begin, if so.
@@ -206,107 +253,31 @@ impl Correction<'_> {
         (confirmed >= config.correct.guard_confirmed).then_some(Alarm::Settled { confirmed })
     }
 
-    /// Self-correction from the network of stage 2 of `start`, after the starts in `before`: how it ended, and its last
-    /// good teacher. Goes on from a checkpoint of this start, if there is one; `saved` is when the last was written.
-    fn attempt(
-        &self,
-        start: usize,
-        before: &Starts,
-        checkpoint: Option<Checkpoint>,
-        journal: &mut Journal,
-        saved: &mut Instant,
-    ) -> Result<(Attempt, Network)> {
-        let Self { context, device, key, total, .. } = self;
-        let Context { config, run, progress, .. } = **context;
-        let settings = &config.correct;
-        let seed = start_seed(config.seed, start);
-        let network = self.student(start)?;
-        let stage2 = self.judge(&network);
-        let classes = self.stage1.clusters.classes();
-        let mut networks = Networks::new(context, classes, start, &network, device)?;
-        let mut state = State {
-            confidence: Confidence::new(settings, classes),
-            good: 0,
-            structure: stage2.structure,
-            attempts: before.attempts.clone(),
-        };
-        let earlier = start * total; // steps are counted through all starts
-        let mut first = 0;
-        if let Some((folder, step, saved)) = checkpoint {
-            networks = networks.restore(&folder)?;
-            (first, state) = (step - earlier, saved);
+    /// All starts from their networks of stage 2, or from a checkpoint.
+    fn starts(&self, found: Option<(PathBuf, usize, Vec<State>)>) -> Result<Vec<Start>> {
+        let Context { config, run, .. } = *self.context;
+        let (folder, _, states) = found.unwrap_or_default();
+        if ![0, config.starts].contains(&states.len()) {
+            return Err(Error::file(folder, "damaged; delete it to redo stage 3"));
         }
-        if first == 0 {
-            journal.add(&Check::of(&stage2, start, earlier, None))?;
-        }
-        let batches = self.batches(seed)?;
-        let mut alarm = None;
-        std::thread::scope(|scope| {
-            for (step, (weak, mut strong)) in ahead(scope, first..*total, |step| batches.draw(step)) {
-                let plane = weak.shape[2] * weak.shape[3];
-                let probabilities = networks.teacher(device).probabilities(weak.images.clone(), weak.shape);
-                let judged = state.confidence.judge(&probabilities, plane, |item, labels| {
-                    if let Some(rims) = &self.rims {
-                        rims.resolve(weak.middle(item), labels, weak.shape[3]);
-                    }
-                });
-                strong.labels = judged.labels;
-                let rate = settings.schedule.rate(settings.learning_rate, step, *total);
-                let weights = state.confidence.class_weights();
-                let seed = seed_for(seed, Stream::Correct, step, usize::MAX);
-                let done = networks.student.step(strong, weights.as_deref(), rate, seed);
-                networks.follow(settings.momentum);
-                let step = step + 1;
-                journal.add(&Entry {
-                    stage: Stage::Correct,
-                    start,
-                    step: earlier + step,
-                    loss: done.loss,
-                    learning_rate: rate,
-                    confident: judged.confident,
-                    agreement: done.agreement,
-                    confidence: Some(judged.confidence),
-                    fractions: judged.fractions,
-                })?;
-                let sure = 100.0 * judged.confident;
-                progress.advance(1, &format!("loss {:.3}, {sure:.0} % confident", done.loss));
-                if is_check(step, *total, settings.checks) {
-                    let verdict = self.judge(&networks.taught);
-                    alarm = guard::judge(&verdict, &self.jury.pseudo_labels, &stage2, settings);
-                    journal.add(&Check::of(&verdict, start, earlier + step, alarm))?;
-                    if settings.guard && alarm.is_some() {
-                        progress.advance((total - step) as u64, "");
-                        break;
-                    }
-                    networks.good = networks.taught.clone();
-                    (state.good, state.structure) = (step, verdict.structure);
-                }
-                let (stopped, last) = (progress.stopped(), step == *total);
-                if !last && (stopped || saved.elapsed() > config.checkpoint_every()) {
-                    journal.flush()?;
-                    checkpoints::save(run, Stage::Correct, key, earlier + step, &state, |folder| {
-                        networks.save(folder)?;
-                        before.save(folder)
-                    })?;
-                    *saved = Instant::now();
-                }
-                if stopped && !last {
-                    return Err(Error::Stopped { stage: "correct" });
-                }
-            }
-            Ok(())
-        })?;
-        let attempt = Attempt {
-            steps: state.good,
-            alarm: alarm.filter(|_| settings.guard),
-            train: stage2.structure,
-            correct: state.structure,
+        let students = (0..config.starts).map(|start| Networks::of_stage2(self, &run.student(start)));
+        let students = students.collect::<Result<Vec<_>>>()?;
+        let verdicts = self.lanes.map(students.iter().collect(), |networks| self.judge(&networks.taught));
+        let fresh = |(networks, stage2): (Networks, Verdict)| {
+            let confidence = Confidence::new(&config.correct, self.stage1.clusters.classes());
+            let state = State { confidence, good: 0, structure: stage2.structure, ended: None };
+            Start { networks, stage2, state }
         };
-        Ok((attempt, networks.good))
+        let mut starts: Vec<Start> = students.into_iter().zip(verdicts).map(fresh).collect();
+        for ((index, start), state) in starts.iter_mut().enumerate().zip(states) {
+            start.state = state;
+            start.networks.restore(&checkpoints::of_start(&folder, index))?;
+        }
+        Ok(starts)
     }
 
     /// The crops and views of a start.
-    fn batches(&self, seed: u64) -> Result<Batches<'_>> {
+    fn batches(&self, start: usize) -> Result<Batches<'_>> {
         let config = self.context.config;
         Ok(Batches {
             pool: &self.pool,
@@ -315,9 +286,57 @@ impl Correction<'_> {
             weak: augment::weak(&config.views.weak)?,
             strong: augment::strong(&config.views.strong_config())?,
             blind: 0.0,
-            seed,
+            seed: start_seed(config.seed, start),
             stream: Stream::Correct,
         })
+    }
+
+    /// A start's step: its teacher labels the weak views, its student learns them from the strong ones.
+    fn step(&self, start: &mut Start, index: usize, step: usize, weak: &Batch, mut strong: Batch) -> Entry {
+        let config = self.context.config;
+        let settings = &config.correct;
+        let Start { networks, state, .. } = start;
+        let plane = weak.shape[2] * weak.shape[3];
+        let teacher = Predictor::new(&networks.taught, &self.device);
+        let probabilities = teacher.probabilities(weak.images.clone(), weak.shape);
+        let judged = state.confidence.judge(&probabilities, plane, |item, labels| {
+            if let Some(rims) = &self.rims {
+                rims.resolve(weak.middle(item), labels, weak.shape[3]);
+            }
+        });
+        strong.labels = judged.labels;
+        let learning_rate = settings.schedule.rate(settings.learning_rate, step, self.total);
+        let weights = state.confidence.class_weights();
+        let seed = seed_for(start_seed(config.seed, index), Stream::Correct, step, usize::MAX);
+        let done = networks.student.step(strong, weights.as_deref(), learning_rate, seed);
+        networks.follow(settings.momentum);
+        Entry {
+            stage: Stage::Correct,
+            start: index,
+            step: step + 1,
+            loss: done.loss,
+            learning_rate,
+            confident: judged.confident,
+            agreement: done.agreement,
+            confidence: Some(judged.confidence),
+            fractions: judged.fractions,
+        }
+    }
+
+    /// Checks a start's teacher after so many steps, and keeps it unless something is wrong with it; the guard then ends
+    /// the start.
+    fn check(&self, start: &mut Start, steps: usize) -> (Verdict, Option<Alarm>) {
+        let settings = &self.context.config.correct;
+        let Start { networks, stage2, state } = start;
+        let verdict = self.judge(&networks.taught);
+        let alarm = guard::judge(&verdict, &self.jury.pseudo_labels, stage2, settings);
+        if settings.guard && alarm.is_some() {
+            state.ended = alarm;
+        } else {
+            networks.good = networks.taught.clone();
+            (state.good, state.structure) = (steps, verdict.structure);
+        }
+        (verdict, alarm)
     }
 
     /// Writes the network that ships and says why it is not the last one, if it is not.
@@ -337,15 +356,28 @@ impl Correction<'_> {
     }
 }
 
-/// A checkpoint of the stage: its folder, the steps done in all starts, its state.
-type Checkpoint = (PathBuf, usize, State);
-
 /// Whether the teacher is checked after `step` of `total` steps: `checks` times, the end included.
 fn is_check(step: usize, total: usize, checks: usize) -> bool {
     step * checks / total > (step - 1) * checks / total
 }
 
-/// The networks of the stage.
+/// A start on its way.
+struct Start {
+    networks: Networks,
+    /// What the jury thought of its network of stage 2.
+    stage2: Verdict,
+    state: State,
+}
+
+impl Start {
+    /// How it ended.
+    fn attempt(&self) -> Attempt {
+        let State { good, ended, structure, .. } = self.state;
+        Attempt { steps: good, alarm: ended, train: self.stage2.structure, correct: structure }
+    }
+}
+
+/// The networks of a start.
 struct Networks {
     student: Student,
     /// The teacher: the student's moving average.
@@ -356,23 +388,14 @@ struct Networks {
 
 impl Networks {
     /// Student and teacher start as the network of stage 2.
-    fn new(
-        context: &Context<'_>,
-        classes: usize,
-        start: usize,
-        network: &Network,
-        device: &Device,
-    ) -> Result<Self> {
-        let Context { config, run, .. } = *context;
-        let training = device.clone().autodiff();
+    fn of_stage2(stage: &Correction<'_>, path: &Path) -> Result<Self> {
+        let config = stage.context.config;
+        let (training, classes) = (stage.device.clone().autodiff(), stage.stage1.clusters.classes());
         let fresh = Network::new(&config.network, config.input.slices, classes, 0, &training)?;
-        let student = Student::new(checkpoint::load(fresh, &run.student(start))?, &config.loss, device)?;
-        Ok(Self { student, taught: network.clone(), good: network.clone() })
-    }
-
-    /// The teacher, to be asked.
-    fn teacher(&self, device: &Device) -> Predictor {
-        Predictor::new(&self.taught, device)
+        let network = checkpoint::load(fresh, path)?;
+        let taught = network.valid();
+        let student = Student::new(network, &config.network, &config.loss, &stage.device)?;
+        Ok(Self { student, good: taught.clone(), taught })
     }
 
     /// The teacher follows the student (Eq. 10).
@@ -386,11 +409,10 @@ impl Networks {
         Ok(checkpoint::save(&self.good, &[].into(), &folder.join(GOOD))?)
     }
 
-    fn restore(self, folder: &Path) -> Result<Self> {
-        Ok(Self {
-            student: self.student.restore(folder)?,
-            taught: checkpoint::load(self.taught, &folder.join(TEACHER))?,
-            good: checkpoint::load(self.good, &folder.join(GOOD))?,
-        })
+    fn restore(&mut self, folder: &Path) -> Result<()> {
+        self.student.restore(folder)?;
+        self.taught = checkpoint::load(self.taught.clone(), &folder.join(TEACHER))?;
+        self.good = checkpoint::load(self.good.clone(), &folder.join(GOOD))?;
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@ use tomosieve_nn::device;
 
 use crate::config::Config;
 use crate::input::Input;
+use crate::lanes::Lanes;
 use crate::partial_volume::Rims;
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
@@ -47,6 +48,11 @@ impl Context<'_> {
     fn rims(&self, stage1: &cluster::Stage1) -> Option<Rims> {
         let means = || stage1.clusters.means.iter().map(|&mean| stage1.scale.apply(mean as f32)).collect();
         self.config.train.partial_volume.then(|| Rims::new(means()))
+    }
+
+    /// Where the starts of a training with such batches go side by side.
+    fn lanes(&self, crop: usize, batch: usize) -> Result<Lanes> {
+        Lanes::new(crate::plan::training_lanes(self.config, self.input.shape(), crop, batch, self.memory))
     }
 
     /// How a training stage draws its crops: the pool's boxes are the same for stages 2 and 3.

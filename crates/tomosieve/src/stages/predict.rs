@@ -104,6 +104,7 @@ pub fn sweep(context: &Context<'_>, model: &model::Model) -> Result<Sweep> {
     let mut sweep = Sweep::new(context.config, model.scale);
     (sweep.slices, sweep.classes) = (model.slices, model.classes);
     sweep.rims = context.rims(&context.stage1()?);
+    sweep.lanes = crate::plan::sweep_lanes(&sweep, context.config, context.input.shape(), context.memory);
     sweep.depth =
         crate::plan::sweep_depth(&sweep, context.config, context.input.reader.as_ref(), context.memory)?;
     Ok(sweep)

@@ -7,7 +7,7 @@ use std::time::Instant;
 use tomosieve_nn::networks::Network;
 
 use super::{Context, steps};
-use crate::batches::{Batches, Stream, ahead, seed_for, start_seed};
+use crate::batches::{Batch, Batches, Stream, ahead, seed_for, start_seed};
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Ledger, Stage};
 use crate::student::Student;
@@ -26,30 +26,30 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     let training = device.clone().autodiff();
     let settings = &config.train;
     let total = steps(settings.steps, settings.epochs, input.shape().z, settings.batch);
+    let seeds: Vec<u64> = (0..config.starts).map(|start| start_seed(config.seed, start)).collect();
 
     let key = Ledger::key(Stage::Train, config, input);
-    let mut found = checkpoints::find::<()>(run, Stage::Train, &key)?;
+    let found = checkpoints::find::<()>(run, Stage::Train, &key)?;
     if found.is_none() {
         // Of other settings, and so are the students beside them.
         checkpoints::clear(run)?;
         run.remove_students()?;
     }
-    // Steps are counted through all starts.
+    let student = |(start, seed): (usize, &u64)| {
+        let weights = seed_for(*seed, Stream::Weights, 0, 0);
+        let network = Network::new(&config.network, config.input.slices, classes, weights, &training)?;
+        let mut student = Student::new(network, &config.network, &config.loss, &device)?;
+        if let Some((folder, ..)) = &found {
+            student.restore(&checkpoints::of_start(folder, start))?;
+        }
+        Ok(student)
+    };
+    let mut students = seeds.iter().enumerate().map(student).collect::<Result<Vec<_>>>()?;
     let first = found.as_ref().map_or(0, |(_, step, ())| *step);
     let pool = context.pool(&stage1)?;
     let strong = (settings.strong * settings.batch as f64).round() as usize;
-    let mut journal = Journal::open(run, Stage::Train, first)?;
-    let mut saved = Instant::now();
-    progress.begin("train", (config.starts * total) as u64, first as u64, "steps");
-    for start in (first / total).min(config.starts - 1)..config.starts {
-        let seed = start_seed(config.seed, start);
-        let weights = seed_for(seed, Stream::Weights, 0, 0);
-        let network = Network::new(&config.network, config.input.slices, classes, weights, &training)?;
-        let mut student = Student::new(network, &config.loss, &device)?;
-        if let Some((folder, ..)) = found.take() {
-            student = student.restore(&folder)?;
-        }
-        let batches = Batches {
+    let batches = |&seed: &u64| -> Result<Batches<'_>> {
+        Ok(Batches {
             pool: &pool,
             batch: settings.batch,
             crop: settings.crop,
@@ -58,46 +58,65 @@ pub fn run(context: &Context<'_>) -> Result<()> {
             blind: settings.blind,
             seed,
             stream: Stream::Train,
-        };
-        let before = start * total;
-        std::thread::scope(|scope| {
-            let remaining = first.saturating_sub(before)..total;
-            for (step, batch) in ahead(scope, remaining, |step| batches.draw_mixed(step, strong)) {
-                let rate = settings.schedule.rate(settings.learning_rate, step, total);
+        })
+    };
+    let batches = seeds.iter().map(batches).collect::<Result<Vec<_>>>()?;
+    let draw = |step| batches.iter().map(|batches| batches.draw_mixed(step, strong)).collect::<Vec<_>>();
+    let save = |step, students: &[Student]| {
+        checkpoints::save(run, Stage::Train, &key, step, &(), |folder| {
+            let folders = (0..).map(|start| checkpoints::of_start(folder, start));
+            folders.zip(students).try_for_each(|(folder, student)| student.save(&folder))
+        })
+    };
+
+    let lanes = context.lanes(settings.crop, settings.batch)?;
+    let mut journal = Journal::open(run, Stage::Train, first)?;
+    let mut saved = Instant::now();
+    let starts = config.starts as u64;
+    progress.begin("train", starts * total as u64, starts * first as u64, "steps");
+    std::thread::scope(|scope| {
+        for (step, drawn) in ahead(scope, first..total, draw) {
+            let learning_rate = settings.schedule.rate(settings.learning_rate, step, total);
+            let learn = |((start, student), batch): ((usize, &mut Student), Batch)| {
                 let fractions = shares::shares(&shares::tally(&batch.labels), classes);
-                let done = student.step(batch, None, rate, seed_for(seed, Stream::Train, step, usize::MAX));
-                let step = before + step + 1;
-                journal.add(&Entry {
+                let seed = seed_for(seeds[start], Stream::Train, step, usize::MAX);
+                let done = student.step(batch, None, learning_rate, seed);
+                Entry {
                     stage: Stage::Train,
                     start,
-                    step,
+                    step: step + 1,
                     loss: done.loss,
-                    learning_rate: rate,
+                    learning_rate,
                     confident: 1.0,
                     agreement: done.agreement,
                     confidence: None,
                     fractions,
-                })?;
-                progress.advance(1, &format!("loss {:.3}", done.loss));
-                let (stopped, last) = (progress.stopped(), step == before + total);
-                if !last && (stopped || saved.elapsed() > config.checkpoint_every()) {
-                    journal.flush()?;
-                    checkpoints::save(run, Stage::Train, &key, step, &(), |folder| student.save(folder))?;
-                    saved = Instant::now();
                 }
-                if stopped && !last {
-                    return Err(Error::Stopped { stage: "train" });
-                }
+            };
+            let entries = lanes.map(students.iter_mut().enumerate().zip(drawn).collect(), learn);
+            entries.iter().try_for_each(|entry| journal.add(entry))?;
+            let loss = entries.iter().map(|entry| entry.loss).sum::<f64>() / entries.len() as f64;
+            progress.advance(starts, &format!("loss {loss:.3}"));
+            let (stopped, last) = (progress.stopped(), step + 1 == total);
+            if !last && (stopped || saved.elapsed() > config.checkpoint_every()) {
+                journal.flush()?;
+                save(step + 1, &students)?;
+                saved = Instant::now();
             }
-            Ok(())
-        })?;
-        journal.flush()?;
-        if settings.keep {
-            checkpoints::save(run, Stage::Train, &key, total, &(), |folder| student.save(folder))?;
-            checkpoints::keep(run)?;
+            if stopped && !last {
+                return Err(Error::Stopped { stage: "train" });
+            }
         }
+        Ok(())
+    })?;
+    progress.end();
+    journal.flush()?;
+    if settings.keep {
+        save(total, &students)?;
+        checkpoints::keep(run)?;
+    }
+    for (start, student) in students.iter().enumerate() {
         model::save(&student.network, config, &stage1, "train", &run.student(start))?;
     }
-    progress.end();
     Ok(())
 }
