@@ -1,13 +1,11 @@
 //! A volume from one form into another, slab by slab.
 
-use std::path::Path;
-use std::sync::mpsc::sync_channel;
-
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+use crate::read_ahead::read_ahead;
 use crate::region::Shape;
-use crate::slab::{Slabs, depth_for, whole_layers};
+use crate::slab::{depth_for, whole_layers};
 use crate::volume::{VolumeReader, VolumeWriter, VoxelType, Voxels};
 
 /// The output type that keeps an input's values: itself where it can be written. Labels of a wider
@@ -39,32 +37,26 @@ pub fn copy(
     memory: u64,
     step: &mut dyn FnMut(usize) -> bool,
 ) -> Result<bool> {
-    let shape = volume.shape();
     let depth = depth(volume, memory)?;
-    let (send, receive) = sync_channel(0);
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            for slab in Slabs::new(shape, depth, 0) {
-                let read = slab.region(shape).and_then(|region| {
-                    let mut voxels = vec![0.0; region.voxels()];
-                    volume.read(&region, &mut voxels).map(|()| voxels)
-                });
-                // Nobody takes it where writing failed or was stopped.
-                if send.send(read).is_err() {
-                    return;
-                }
-            }
-        });
-        for voxels in receive {
-            let voxels = voxels?;
-            write(writer.as_mut(), &voxels, voxel_type, &volume.info().source)?;
-            if !step(voxels.len() / shape.slice_voxels()) {
-                return Ok(false);
-            }
-        }
-        writer.finish().map(|()| true)
-    })
+    let slice = volume.shape().slice_voxels();
+    let unfit = |found| Error::Value { path: volume.info().source.clone(), found, expected: voxel_type };
+    let (mut bytes, mut words) = (Vec::new(), Vec::new());
+    let whole = read_ahead(volume, depth, |values| -> Result<bool> {
+        writer.write(match voxel_type {
+            VoxelType::U8 => Voxels::U8(cast(values, &mut bytes, |v| last_bits(v) as u8).map_err(unfit)?),
+            VoxelType::U16 => Voxels::U16(cast(values, &mut words, |v| last_bits(v) as u16).map_err(unfit)?),
+            _ => Voxels::F32(values),
+        })?;
+        Ok(step(values.len() / slice))
+    })?;
+    if whole {
+        writer.finish()?;
+    }
+    Ok(whole)
 }
+
+/// Voxels of a slab, as `f32`, that a processor's cache holds.
+const CACHED: u64 = 1 << 21;
 
 /// Slices to a slab: as many as memory allows, in whole layers of what decodes together.
 fn depth(volume: &dyn VolumeReader, memory: u64) -> Result<usize> {
@@ -73,8 +65,9 @@ fn depth(volume: &dyn VolumeReader, memory: u64) -> Result<usize> {
     let slice = shape.slice_voxels() as u64;
     // Two slabs as `f32`, and one as the bytes that are written and packed.
     let fits = depth_for(memory, slice.saturating_mul(16), 0, 0)?;
-    // More than this at a time is no faster.
-    let enough = usize::try_from((1 << 24) / slice.max(1)).unwrap_or(usize::MAX).max(1);
+    // As many as stay in the processor's cache until they are written, but one for each thread.
+    let cached = usize::try_from(CACHED / slice.max(1)).unwrap_or(usize::MAX);
+    let enough = cached.max(rayon::current_num_threads());
     let depth = fits.min(enough.next_multiple_of(layer));
     Ok(whole_layers(depth, layer))
 }
@@ -82,28 +75,37 @@ fn depth(volume: &dyn VolumeReader, memory: u64) -> Result<usize> {
 /// Voxels that a thread casts at a time.
 const PART: usize = 1 << 14;
 
-fn write(writer: &mut dyn VolumeWriter, voxels: &[f32], voxel_type: VoxelType, source: &Path) -> Result<()> {
-    macro_rules! cast {
-        ($type:ty, $kind:ident) => {{
-            let cast: Vec<$type> = voxels.par_iter().with_min_len(PART).map(|&v| v as $type).collect();
-            let kept = |value: &f32, cast: &$type| f32::from(*cast) == *value;
-            let changed = |(values, cast): (&[f32], &[$type])| {
-                // Counting first is quick, looking for the place is not.
-                if values.iter().zip(cast).filter(|(v, c)| kept(v, c)).count() == values.len() {
-                    return None;
-                }
-                values.iter().zip(cast).find(|(v, c)| !kept(v, c)).map(|(v, _)| *v)
-            };
-            let parts = voxels.par_chunks(PART).zip(cast.par_chunks(PART));
-            if let Some(found) = parts.map(changed).find_map_first(|changed| changed) {
-                return Err(Error::Value { path: source.to_path_buf(), found, expected: voxel_type });
-            }
-            writer.write(Voxels::$kind(&cast))
-        }};
-    }
-    match voxel_type {
-        VoxelType::U8 => cast!(u8, U8),
-        VoxelType::U16 => cast!(u16, U16),
-        _ => writer.write(Voxels::F32(voxels)),
+/// The bits of a whole number from 0 to 2^23, in a way that the compiler makes vectors of; of another
+/// value, those of any number.
+fn last_bits(value: f32) -> u32 {
+    const ONES: f32 = (1 << 23) as f32; // from here on a float's last bit is worth one
+    (value + ONES).to_bits()
+}
+
+/// The values as another type, in a buffer kept for them; or else the first that it does not hold.
+fn cast<'a, T>(
+    values: &[f32],
+    buffer: &'a mut Vec<T>,
+    convert: impl Fn(f32) -> T + Sync,
+) -> std::result::Result<&'a [T], f32>
+where
+    T: Copy + Default + Send,
+    f32: From<T>,
+{
+    buffer.resize(values.len(), T::default());
+    let changed = |(values, cast): (&[f32], &mut [T])| {
+        // Whether one is changed is told quickly, which one is not.
+        let mut kept = true;
+        for (&value, cast) in values.iter().zip(&mut *cast) {
+            *cast = convert(value);
+            kept &= f32::from(*cast) == value;
+        }
+        let mut pairs = values.iter().zip(cast);
+        if kept { None } else { pairs.find(|(value, cast)| f32::from(**cast) != **value).map(|(v, _)| *v) }
+    };
+    let parts = values.par_chunks(PART).zip(buffer.par_chunks_mut(PART));
+    match parts.map(changed).find_map_first(|changed| changed) {
+        Some(found) => Err(found),
+        None => Ok(buffer),
     }
 }

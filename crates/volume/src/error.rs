@@ -16,7 +16,7 @@ pub enum ErrorKind {
     Input,
     /// The output could not be written.
     Output,
-    /// The memory allowed does not suffice.
+    /// The memory allowed, or what the system has of threads, does not suffice.
     Memory,
     /// The caller asked for something impossible, e.g. a region outside the volume.
     Usage,
@@ -203,6 +203,12 @@ pub enum Error {
         /// Slices on either side.
         halo: usize,
     },
+    /// The system gives no more threads.
+    #[error("no threads to read with: {what}")]
+    Threads {
+        /// What the system said.
+        what: String,
+    },
     /// The writer cannot store this type.
     #[error("`{}`: {found} voxels cannot be written as {format}; expected {expected}", path.display())]
     OutputType {
@@ -256,7 +262,7 @@ impl Error {
             | Self::SliceType { .. }
             | Self::Untold { .. } => ErrorKind::Input,
             Self::Write { .. } | Self::Encode { .. } => ErrorKind::Output,
-            Self::Memory { .. } => ErrorKind::Memory,
+            Self::Memory { .. } | Self::Threads { .. } => ErrorKind::Memory,
             Self::OutsideVolume { .. }
             | Self::WhichDataset { .. }
             | Self::BufferSize { .. }

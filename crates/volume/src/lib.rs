@@ -38,6 +38,7 @@
 pub mod copy;
 pub mod error;
 pub mod formats;
+pub mod read_ahead;
 pub mod region;
 pub mod slab;
 pub mod tile;
@@ -50,6 +51,7 @@ pub use formats::{
     FormatInfo, LabelTable, OmeVersion, OpenOptions, OutputKind, OutputMeta, TiffCompression, create, exists,
     open,
 };
+pub use read_ahead::read_ahead;
 pub use region::{Region, Shape};
 pub use slab::{Slab, Slabs, depth_for, reflect};
 pub use tile::{Tile, Tiles};

@@ -58,9 +58,16 @@ fn a_stop_leaves_nothing() {
 fn values_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let shape = Shape::new(1, 1, 2);
-    for (value, voxel_type) in
-        [(256.0, VoxelType::U8), (-1.0, VoxelType::U16), (0.5, VoxelType::U8), (f32::NAN, VoxelType::U16)]
-    {
+    for (value, voxel_type) in [
+        (256.0, VoxelType::U8),
+        (-1.0, VoxelType::U16),
+        (0.5, VoxelType::U8),
+        (65_536.0, VoxelType::U16),
+        (f32::EPSILON, VoxelType::U16),
+        (16_777_216.0, VoxelType::U8),
+        (f32::INFINITY, VoxelType::U8),
+        (f32::NAN, VoxelType::U16),
+    ] {
         let volume = Memory::new(shape, vec![3.0, value]).unwrap();
         let path = folder.path().join("out.npy");
         let writer = create(OutputKind::Npy, &path, shape, voxel_type, &OutputMeta::default()).unwrap();
@@ -77,6 +84,20 @@ fn values_that_do_not_fit_are_refused() {
     let writer = create(OutputKind::Npy, &path, shape, VoxelType::F32, &OutputMeta::default()).unwrap();
     let error = copy(&volume, writer, VoxelType::F32, 31, &mut |_| true).unwrap_err();
     assert!(matches!(error, Error::Memory { .. }), "{error}");
+}
+
+#[test]
+fn every_value_that_fits_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let all: Vec<f32> = (0..=u16::MAX).map(f32::from).collect();
+    for (voxel_type, values) in [(VoxelType::U8, &all[..256]), (VoxelType::U16, &all[..])] {
+        let shape = Shape::new(1, values.len() / 256, 256);
+        let volume = Memory::new(shape, values.to_vec()).unwrap();
+        let path = folder.path().join("out.npy");
+        let writer = create(OutputKind::Npy, &path, shape, voxel_type, &OutputMeta::default()).unwrap();
+        assert!(copy(&volume, writer, voxel_type, 1 << 24, &mut |_| true).unwrap());
+        assert!(read_all(&*open_plain(&path).unwrap()) == values);
+    }
 }
 
 #[test]

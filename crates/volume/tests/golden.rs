@@ -67,6 +67,10 @@ fn npy_files() {
     let refused = check_room("npys", Shape::new(3, 6, 7));
     assert_says(&refused, "refused_complex", "an array of `'<c8'` is not supported");
     assert_says(&refused, "refused_axes", "an array of 4 axes is not supported");
+    // Where z runs fastest a slab of any depth reads through the whole file.
+    let fortran = open_plain(&golden("npys").join("fortran_float32.npy")).unwrap();
+    assert_eq!(fortran.slices_at_once(), 3);
+    assert!(fortran.read_overhead(64) < 2 << 20);
 }
 
 #[test]

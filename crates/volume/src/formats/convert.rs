@@ -33,12 +33,12 @@ pub(crate) fn decode(bytes: &[u8], voxel_type: VoxelType, big_endian: bool, into
     }
 }
 
-/// The little-endian bytes of some voxels.
-pub(crate) fn encode(voxels: Voxels<'_>) -> Vec<u8> {
+/// Appends the little-endian bytes of some voxels.
+pub(crate) fn encode(voxels: Voxels<'_>, into: &mut Vec<u8>) {
     match voxels {
-        Voxels::U8(v) => v.to_vec(),
-        Voxels::U16(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        Voxels::F32(v) => v.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        Voxels::U8(v) => into.extend_from_slice(v),
+        Voxels::U16(v) => into.extend(v.iter().flat_map(|v| v.to_le_bytes())),
+        Voxels::F32(v) => into.extend(v.iter().flat_map(|v| v.to_le_bytes())),
     }
 }
 

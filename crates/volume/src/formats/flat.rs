@@ -8,7 +8,7 @@ use super::convert::decode;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
-use crate::volume::VoxelType;
+use crate::volume::{VolumeInfo, VoxelType};
 
 /// Bytes read in one go: large enough for disk speed, small beside any slab.
 const BLOCK: usize = 1 << 20;
@@ -20,6 +20,26 @@ pub(crate) enum Order {
     C,
     /// `z` fastest: the order of Fortran.
     Fortran,
+}
+
+impl Order {
+    /// See [`crate::VolumeReader::slices_at_once`]: where z runs fastest, any slab reads through the whole file.
+    pub(crate) fn slices_at_once(self, shape: Shape) -> usize {
+        match self {
+            Self::C => 1,
+            Self::Fortran => shape.z,
+        }
+    }
+
+    /// See [`crate::VolumeReader::read_overhead`]: a block a thread, or a block and a column.
+    pub(crate) fn read_overhead(self, info: &VolumeInfo, threads: usize) -> usize {
+        let Shape { z, y, x } = info.shape;
+        let block = |row: usize| BLOCK.max(row * info.voxel_type.bytes());
+        match self {
+            Self::C => threads.min(z) * block(x),
+            Self::Fortran => block(z) + y * z * size_of::<f32>(),
+        }
+    }
 }
 
 /// A run of voxels within a file.

@@ -18,6 +18,8 @@ pub(super) struct FlatWriter {
     partial: Partial,
     progress: Progress,
     file: Sink,
+    /// A slice as bytes.
+    buffer: Vec<u8>,
 }
 
 enum Sink {
@@ -33,15 +35,16 @@ impl FlatWriter {
         // No name and no time in gzip's header: the same voxels give the same bytes.
         let file =
             if gzip { Sink::Gzip(GzEncoder::new(file, Compression::fast())) } else { Sink::Plain(file) };
-        let mut writer = Self { partial, progress, file };
-        writer.put(header)?;
+        let mut writer = Self { partial, progress, file, buffer: header.to_vec() };
+        writer.put()?;
         Ok(writer)
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+    /// Writes what is in the buffer.
+    fn put(&mut self) -> Result<()> {
         match &mut self.file {
-            Sink::Plain(file) => file.write_all(bytes),
-            Sink::Gzip(file) => file.write_all(bytes),
+            Sink::Plain(file) => file.write_all(&self.buffer),
+            Sink::Gzip(file) => file.write_all(&self.buffer),
         }
         .map_err(|e| Error::write(self.partial.target(), e))
     }
@@ -51,7 +54,9 @@ impl VolumeWriter for FlatWriter {
     fn write(&mut self, voxels: Voxels<'_>) -> Result<()> {
         let slices = self.progress.check(self.partial.target(), voxels)?;
         for index in 0..slices {
-            self.put(&encode(slice(voxels, index, self.progress.shape)))?;
+            self.buffer.clear();
+            encode(slice(voxels, index, self.progress.shape), &mut self.buffer);
+            self.put()?;
         }
         self.progress.written += slices;
         Ok(())

@@ -174,7 +174,7 @@ impl VolumeWriter for Hdf5Writer {
     fn write(&mut self, voxels: Voxels<'_>) -> Result<()> {
         let slices = self.progress.check(self.partial.target(), voxels)?;
         for index in 0..slices {
-            self.buffer.extend(encode(slice(voxels, index, self.progress.shape)));
+            encode(slice(voxels, index, self.progress.shape), &mut self.buffer);
             self.progress.written += 1;
             if self.progress.written.is_multiple_of(self.chunk.z) {
                 self.flush()?;

@@ -148,6 +148,14 @@ impl VolumeReader for Npy {
         &self.info
     }
 
+    fn slices_at_once(&self) -> usize {
+        self.flat.order.slices_at_once(self.info.shape)
+    }
+
+    fn read_overhead(&self, threads: usize) -> usize {
+        self.flat.order.read_overhead(&self.info, threads)
+    }
+
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
         self.flat.read(at, into)
     }

@@ -4,8 +4,10 @@
 //! three (time, channel) must have length one. A chunk that is not there holds the fill value, as
 //! the format says: a chunk that was lost cannot be told from one that was never written.
 
+use std::ops::Range;
 use std::path::Path;
 
+use rayon::prelude::*;
 use zarrs::array::{Array, ArrayBytes, ArraySubset};
 use zarrs::filesystem::FilesystemStore;
 use zarrs::plugin::ExtensionName;
@@ -24,10 +26,15 @@ pub struct OmeZarr {
     array: Array<Checked>,
     /// Axes before z, all of length one.
     leading: usize,
-    /// Slices in a chunk.
-    chunk_depth: usize,
-    /// Voxels of a chunk.
-    chunk_voxels: usize,
+    /// The edges of a chunk along `[z, y, x]`.
+    chunk: [usize; 3],
+}
+
+/// What a chunk and a region share, and where its rows go.
+struct Part<'a> {
+    start: [usize; 3],
+    size: [usize; 3],
+    rows: Vec<&'a mut [f32]>,
 }
 
 /// Whether a folder holds Zarr's metadata.
@@ -74,12 +81,11 @@ impl OmeZarr {
         let chunk = array
             .chunk_shape(&vec![0; array.shape().len()])
             .map_err(|e| Error::damaged(folder, e.to_string()))?;
-        let chunk_depth = if array.shape().len() < 3 { 1 } else { chunk[leading].get() as usize };
-        let chunk_voxels =
-            chunk.iter().fold(1_usize, |voxels, side| voxels.saturating_mul(side.get() as usize));
+        let edge = |axis: usize| (chunk.len() + axis).checked_sub(3).map_or(1, |n| chunk[n].get() as usize);
+        let chunk = std::array::from_fn(edge);
         let info = VolumeInfo { notes, ..VolumeInfo::new(OME_ZARR, folder, shape, voxel_type) };
         let info = VolumeInfo { voxel_size, unit, origin, ..info };
-        Ok(Self { info, array, leading, chunk_depth, chunk_voxels })
+        Ok(Self { info, array, leading, chunk })
     }
 
     /// The same region of the array, with the axes before z.
@@ -93,6 +99,57 @@ impl OmeZarr {
             axes(start, 0).into_iter().zip(axes(size, 1)).map(|(start, size)| start..start + size).collect();
         ArraySubset::new_with_ranges(&ranges)
     }
+
+    /// Parts a region, and the buffer for it, as its chunks do.
+    fn parts<'a>(&self, at: &Region, into: &'a mut [f32]) -> Vec<Part<'a>> {
+        let [depth, height, _] = self.chunk;
+        let [zs, ys, xs] = std::array::from_fn(|axis| cuts(at.range(axis), self.chunk[axis]));
+        let mut parts = Vec::with_capacity(zs.len() * ys.len() * xs.len());
+        for z in &zs {
+            for y in &ys {
+                parts.extend(xs.iter().map(|x| Part {
+                    start: [z.start, y.start, x.start],
+                    size: [z.len(), y.len(), x.len()],
+                    rows: Vec::with_capacity(z.len() * y.len()),
+                }));
+            }
+        }
+        for (row, mut values) in into.chunks_exact_mut(at.size[2]).enumerate() {
+            let (z, y) = (at.start[0] + row / at.size[1], at.start[1] + row % at.size[1]);
+            let down = (z / depth - at.start[0] / depth) * ys.len() + y / height - at.start[1] / height;
+            for part in &mut parts[down * xs.len()..][..xs.len()] {
+                part.rows.extend(values.split_off_mut(..part.size[2]));
+            }
+        }
+        parts
+    }
+
+    /// Unpacks one chunk, or what is asked for of it, and puts its rows where they go.
+    fn read_part(&self, part: Part<'_>) -> Result<()> {
+        let (source, voxel_type) = (&self.info.source, self.info.voxel_type);
+        let Part { start, size, rows } = part;
+        let bytes: ArrayBytes<'static> =
+            self.array.retrieve_array_subset(&self.subset(start, size)).map_err(|e| {
+                Error::damaged(source, format!("slices {} to {}: {e}", start[0], start[0] + size[0]))
+            })?;
+        let bytes = bytes.into_fixed().map_err(|e| Error::damaged(source, e.to_string()))?;
+        let row = size[2] * voxel_type.bytes();
+        if bytes.len() != rows.len() * row {
+            return Err(Error::damaged(source, "the chunks hold another number of voxels"));
+        }
+        // zarrs hands out the machine's own byte order.
+        let big_endian = cfg!(target_endian = "big");
+        for (bytes, into) in bytes.chunks_exact(row).zip(rows) {
+            decode(bytes, voxel_type, big_endian, into);
+        }
+        Ok(())
+    }
+}
+
+/// A range in pieces that end at the multiples of `edge`.
+fn cuts(range: Range<usize>, edge: usize) -> Vec<Range<usize>> {
+    let pieces = range.start / edge..range.end.div_ceil(edge);
+    pieces.map(|n| range.start.max(n * edge)..range.end.min((n + 1) * edge)).collect()
 }
 
 /// How many axes of length one come before the volume, and its shape.
@@ -120,16 +177,18 @@ impl VolumeReader for OmeZarr {
     }
 
     fn slices_at_once(&self) -> usize {
-        self.chunk_depth
+        self.chunk[0]
     }
 
     fn read_overhead(&self, threads: usize) -> usize {
-        // A layer of chunks, and of each thread's chunk what is packed and what is unpacked.
+        // Of each thread's chunk what is packed and what is unpacked, and where the rows of a layer of chunks go.
         let shape = self.info.shape;
-        let layer = self.chunk_depth.min(shape.z).saturating_mul(shape.slice_voxels());
-        let chunks = threads.min(layer.div_ceil(self.chunk_voxels.max(1)));
-        let chunks = self.chunk_voxels.saturating_mul(2 * chunks);
-        layer.saturating_add(chunks).saturating_mul(self.info.voxel_type.bytes())
+        let [depth, height, width] = self.chunk;
+        let chunk = depth.saturating_mul(height).saturating_mul(width);
+        let layer = depth.min(shape.z).saturating_mul(shape.slice_voxels());
+        let unpacked = chunk.saturating_mul(2 * threads.min(layer.div_ceil(chunk)));
+        let rows = (layer / width).saturating_mul(size_of::<&[f32]>());
+        unpacked.saturating_mul(self.info.voxel_type.bytes()).saturating_add(rows)
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
@@ -137,30 +196,9 @@ impl VolumeReader for OmeZarr {
         if into.is_empty() {
             return Ok(());
         }
-        let source = &self.info.source;
-        let voxel_type = self.info.voxel_type;
-        let [_, height, width] = at.size;
-        let range = at.range(0);
-        let (mut z, mut done) = (range.start, 0);
-        // One layer of chunks at a time: what is decoded besides `into` stays small.
-        while z < range.end {
-            let end = ((z / self.chunk_depth + 1) * self.chunk_depth).min(range.end);
-            let size = [end - z, height, width];
-            let subset = self.subset([z, at.start[1], at.start[2]], size);
-            let values = (end - z) * height * width;
-            let bytes: ArrayBytes<'static> = self
-                .array
-                .retrieve_array_subset(&subset)
-                .map_err(|e| Error::damaged(source, format!("slices {z} to {end}: {e}")))?;
-            let bytes = bytes.into_fixed().map_err(|e| Error::damaged(source, e.to_string()))?;
-            if bytes.len() != values * voxel_type.bytes() {
-                return Err(Error::damaged(source, "the chunks hold another number of voxels"));
-            }
-            // zarrs hands out the machine's own byte order.
-            let big_endian = cfg!(target_endian = "big");
-            decode(&bytes, voxel_type, big_endian, &mut into[done..done + values]);
-            (z, done) = (end, done + values);
-        }
-        Ok(())
+        // Each chunk goes straight to its place: no layer of them is put together first.
+        let parts = self.parts(at, into);
+        let results: Vec<Result<()>> = parts.into_par_iter().map(|part| self.read_part(part)).collect();
+        results.into_iter().collect()
     }
 }

@@ -58,6 +58,7 @@ impl Layout {
 pub(crate) struct Stored {
     info: VolumeInfo,
     voxels: Voxels,
+    order: Order,
     /// What values are multiplied by and what is added then.
     scale: Option<[f32; 2]>,
 }
@@ -81,7 +82,7 @@ struct Packed {
 impl Stored {
     /// Checks that the file can hold what its header tells.
     pub(super) fn new(mut info: VolumeInfo, layout: Layout, options: &OpenOptions) -> Result<Self> {
-        let path = layout.source.path();
+        let (path, order) = (layout.source.path(), layout.order);
         if layout.shape.voxels() == 0 {
             return Err(Error::damaged(path, format!("a shape of {} holds no voxels", layout.shape)));
         }
@@ -89,7 +90,7 @@ impl Stored {
             let Layout { source, offset, shape, voxel_type, big_endian, order, .. } = layout;
             let flat = Flat { source, offset, shape, voxel_type, big_endian, order };
             flat.check_length()?;
-            return Ok(Self { info, voxels: Voxels::Plain(flat), scale: None });
+            return Ok(Self { info, voxels: Voxels::Plain(flat), order, scale: None });
         };
         let promised = layout
             .shape
@@ -108,7 +109,7 @@ impl Stored {
             scratch.display()
         ));
         let packed = Packed { layout, packing, scratch, unpacked: OnceLock::new(), turn: Mutex::new(()) };
-        Ok(Self { info, voxels: Voxels::Packed(Box::new(packed)), scale: None })
+        Ok(Self { info, voxels: Voxels::Packed(Box::new(packed)), order, scale: None })
     }
 
     /// The same volume with each value times `slope` plus `intercept`.
@@ -182,6 +183,14 @@ pub(super) fn unpack(source: &Source, offset: u64, packing: Packing) -> Box<dyn 
 impl VolumeReader for Stored {
     fn info(&self) -> &VolumeInfo {
         &self.info
+    }
+
+    fn slices_at_once(&self) -> usize {
+        self.order.slices_at_once(self.info.shape)
+    }
+
+    fn read_overhead(&self, threads: usize) -> usize {
+        self.order.read_overhead(&self.info, threads)
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {

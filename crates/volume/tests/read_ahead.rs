@@ -1,0 +1,72 @@
+//! Reading ahead: every slab in order, and nobody waits for a side that has ended.
+
+use tomosieve_volume::{Error, Memory, Region, Shape, VolumeInfo, VolumeReader, read_ahead};
+
+const SHAPE: Shape = Shape::new(5, 2, 3);
+
+fn volume() -> Memory {
+    Memory::new(SHAPE, (0..30u8).map(f32::from).collect()).unwrap()
+}
+
+/// A volume whose slices from 2 on cannot be read.
+struct Broken(Memory);
+
+impl VolumeReader for Broken {
+    fn info(&self) -> &VolumeInfo {
+        self.0.info()
+    }
+
+    fn read(&self, at: &Region, into: &mut [f32]) -> Result<(), Error> {
+        if at.start[0] >= 2 {
+            return Err(Error::Damaged { path: "broken".into(), what: "a test".into() });
+        }
+        self.0.read(at, into)
+    }
+}
+
+/// An error of the caller's own.
+#[derive(Debug)]
+struct Mine(String);
+
+impl From<Error> for Mine {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+#[test]
+fn slabs_of_any_depth_are_the_volume() {
+    for depth in [0, 1, 2, 5, 9] {
+        let (mut all, mut sizes) = (Vec::new(), Vec::new());
+        let whole = read_ahead(&volume(), depth, |voxels| -> Result<bool, Error> {
+            all.extend_from_slice(voxels);
+            sizes.push(voxels.len() / SHAPE.slice_voxels());
+            Ok(true)
+        });
+        assert!(whole.unwrap());
+        assert_eq!(all, (0..30u8).map(f32::from).collect::<Vec<_>>());
+        let depth = depth.max(1);
+        let expected: Vec<usize> = (0..5).step_by(depth).map(|z| depth.min(5 - z)).collect();
+        assert_eq!(sizes, expected);
+    }
+}
+
+#[test]
+fn either_side_may_end_early() {
+    let mut seen = 0;
+    let whole = read_ahead(&volume(), 1, |_| -> Result<bool, Error> {
+        seen += 1;
+        Ok(seen < 2)
+    });
+    assert_eq!((whole.unwrap(), seen), (false, 2));
+
+    let failed = read_ahead(&volume(), 1, |_| Err::<bool, _>(Mine("enough".into())));
+    assert_eq!(failed.unwrap_err().0, "enough");
+    let mut seen = 0;
+    let failed = read_ahead(&Broken(volume()), 1, |_| -> Result<bool, Mine> {
+        seen += 1;
+        Ok(true)
+    });
+    assert!(failed.unwrap_err().0.contains("damaged: a test"));
+    assert_eq!(seen, 2);
+}
