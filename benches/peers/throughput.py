@@ -1,11 +1,15 @@
 """Streaming: stage 1 and `convert` beside `dd` and beside Python, on the same files with a cold cache.
 
     target/speed/bin/pip install -r benches/peers/requirements.txt
-    target/speed/bin/python benches/peers/throughput.py FOLDER [--rounds 3] [--out FILE]
+    target/speed/bin/python benches/peers/throughput.py FOLDER [--rounds 3] [--out FILE] [--only WORD] [--tomosieve PATH]
 
 FOLDER needs 8 GiB of a disk that is not in memory. Before every run the files' pages are dropped from the page cache
 (posix_fadvise), so each reads from the disk; what is written counts when the command ends, flushed. MB are 10^6 bytes
-of voxels, unpacked. Stage 1 reads the volume twice, to count its values and to label them, and writes labels.
+of voxels, unpacked, at the median of all rounds. Stage 1 reads the volume twice, to count its values and to label them,
+and writes labels.
+
+`dd` reads into /dev/null, beside a conversion on the disk it copies (`conv=fsync`). So that what is compared with reading
+is reading and not what the disk takes to write, a conversion also goes to a file in memory (/dev/shm), if there is room.
 """
 
 import argparse
@@ -14,6 +18,7 @@ import pathlib
 import shutil
 import statistics
 import subprocess
+import tempfile
 import time
 
 import h5py
@@ -25,6 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHAPE = (512, 1024, 1024)
 BYTES = 2 * SHAPE[0] * SHAPE[1] * SHAPE[2]
 SLAB = 32
+MEMORY = pathlib.Path("/dev/shm")
 
 
 def slabs():
@@ -122,12 +128,20 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("--only", default="", help="the measurements whose name has this in it")
+    parser.add_argument("--tomosieve", type=pathlib.Path, help="the program, if it is not to be built")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cargo", "build", "--release", "-q"], cwd=ROOT, check=True)
-    tomosieve = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/tomosieve"
+    tomosieve = arguments.tomosieve
+    if tomosieve is None:
+        subprocess.run(["cargo", "build", "--release", "-q"], cwd=ROOT, check=True)
+        tomosieve = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/tomosieve"
     run = lambda *words: subprocess.run([tomosieve, *map(str, words), "-q"], check=True, stdout=subprocess.DEVNULL)
+    dd = lambda *words: subprocess.run(["dd", "bs=8M", *words], check=True, stderr=subprocess.DEVNULL)
+    memory = None
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2 * BYTES:
+        memory = tempfile.TemporaryDirectory(dir=MEMORY)
     lines = []
 
     def say(line):
@@ -139,24 +153,40 @@ def main():
     say(f"{time.strftime('%Y-%m-%d')} · {os.cpu_count()} cores · {SHAPE} voxels of 16 bits, {BYTES / 1e6:.0f} MB\n")
     say("| what | dd, MB/s | tomosieve, MB/s | of dd | Python, MB/s | tomosieve / Python |\n|---|--:|--:|--:|--:|--:|")
     for name, source in make(folder).items():
-        copy, theirs, result = folder / "copy.npy", folder / "theirs.tif", folder / "run"
+        theirs, result = folder / "theirs.tif", folder / "run"
         plain = "plain" in name
-        inspected = lambda: run("inspect", source)
+        read_only = lambda: dd(f"if={source}", "of=/dev/null")
+        # The passes over the voxels; dd's work and what it writes, ours, and Python's.
         works = {
-            "counting (inspect)": (1, inspected, (), None, ()),
-            "stage 1 (cluster)": (2, lambda: run("cluster", source, "-o", result), (result,), python_stage1, (theirs,)),
-            "convert to .npy": (1, lambda: run("convert", source, copy, "--force"), (copy,), python_convert, (copy,)),
+            "counting (inspect)": (1, (read_only,), (lambda: run("inspect", source),), None),
+            "stage 1 (cluster)": (
+                2,
+                (read_only,),
+                (lambda: run("cluster", source, "-o", result), result),
+                (lambda: python_stage1(source, theirs), theirs),
+            ),
         }
-        for what, (passes, ours, written, peer, peer_written) in works.items():
+
+        def convert(to, beside):
+            ours = lambda: run("convert", source, to, "--force")
+            return 1, beside, (ours, to), (lambda: python_convert(source, to), to)
+
+        copy = folder / "copy.npy"
+        works["convert to .npy on the disk"] = convert(copy, (lambda: dd(f"if={source}", f"of={copy}", "conv=fsync"), copy))
+        if memory:
+            works["convert to .npy in memory"] = convert(pathlib.Path(memory.name) / "copy.npy", (read_only,))
+        for what, (passes, beside, ours, peer) in works.items():
+            if arguments.only not in what:
+                continue
             rates = {"dd": [], "ours": [], "peer": []}
             for _ in range(arguments.rounds):
                 if plain:
-                    dd = lambda: subprocess.run(["dd", f"if={source}", "of=/dev/null", "bs=8M"], check=True, stderr=-3)
-                    rates["dd"].append(BYTES / 1e6 / timed(dd, source))
-                rates["ours"].append(passes * BYTES / 1e6 / timed(ours, source, *written))
+                    rates["dd"].append(BYTES / 1e6 / timed(beside[0], source, *beside[1:]))
+                rates["ours"].append(passes * BYTES / 1e6 / timed(ours[0], source, *ours[1:]))
                 if peer:
-                    work = lambda: peer(source, peer_written[0])
-                    rates["peer"].append(passes * BYTES / 1e6 / timed(work, source, *peer_written))
+                    rates["peer"].append(passes * BYTES / 1e6 / timed(peer[0], source, *peer[1:]))
+                for path in {*beside[1:], *ours[1:], *(peer or ())[1:]}:
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
             middle = {key: statistics.median(values) if values else None for key, values in rates.items()}
             number = lambda value: "" if value is None else f"{value:.0f}"
             share = f"{100 * middle['ours'] / middle['dd']:.0f} %" if plain else ""
@@ -165,9 +195,8 @@ def main():
                 f"| {what}, {name} | {number(middle['dd'])} | {number(middle['ours'])} | {share} "
                 f"| {number(middle['peer'])} | {ratio} |"
             )
-        for path in (copy, theirs):
-            path.unlink(missing_ok=True)
-        shutil.rmtree(result, ignore_errors=True)
+    if memory:
+        memory.cleanup()
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ use crate::{Error, Result};
 
 /// What the program itself takes: code, thread stacks, allocator.
 const BASE: u64 = 96 << 20;
+/// What the allocator keeps of a lane on which windows come and go.
+const LANE: u64 = 12 << 20;
 /// Slabs beyond this gain nothing.
 const LARGEST_SLAB: u64 = 256 << 20;
 /// Depth of the OME-Zarr writer's chunks: it holds that many slices.
@@ -195,9 +197,9 @@ fn sweep_fixed(sweep: &Sweep, config: &Config, shape: Shape) -> u64 {
     BASE + sweep.fixed_bytes(shape) as u64 + windows + Parts::bytes(shape) as u64
 }
 
-/// Bytes of activations while windows go through the network.
+/// Bytes that windows take while they go through the network.
 fn window_memory(sweep: &Sweep, config: &Config, shape: Shape) -> u64 {
-    activations(config.network.levels(), sweep.pixels_at_once(shape)) * 6
+    sweep.lanes as u64 * LANE + activations(config.network.levels(), sweep.pixels_at_once(shape)) * 6
 }
 
 /// Peak bytes while the result is written: a slice in several forms, and the chunks of OME-Zarr.

@@ -4,12 +4,10 @@
 //! histogram and once to be labelled. The clustering sees only the histogram.
 
 use std::ops::RangeInclusive;
-use std::sync::mpsc::{channel, sync_channel};
 
 use serde::{Deserialize, Serialize};
 use tomosieve_cluster::{Clusters, Histogram, RangeScan, Scan};
-use tomosieve_volume::slab::Slabs;
-use tomosieve_volume::{VolumeReader, VoxelType, Voxels};
+use tomosieve_volume::{VoxelType, Voxels, read_ahead};
 
 use super::Context;
 use crate::scale::Scale;
@@ -141,42 +139,18 @@ pub fn histogram(context: &Context<'_>) -> Result<Histogram> {
     Ok(values)
 }
 
-/// Hands the volume over slab by slab; threads of their own already read the next one, so that nobody who has something
-/// to compute waits for a disk.
+/// Hands the volume over slab by slab, and reads ahead meanwhile.
 fn stream(context: &Context<'_>, mut each: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
-    let shape = context.input.shape();
-    let reader: &dyn VolumeReader = context.input.reader.as_ref();
-    let slabs = || Slabs::new(shape, crate::plan::stream_depth(reader, context.memory), 0);
-    let readers = rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads()).build();
-    let readers = readers.map_err(|e| Error::Resources(format!("no threads to read with: {e}")))?;
-    std::thread::scope(|scope| {
-        // Two buffers go round: one is read into while the other is looked at.
-        let (send, filled) = sync_channel(0);
-        let (give_back, emptied) = channel();
-        for _ in 0..2 {
-            let _ = give_back.send(Vec::new());
+    let reader = context.input.reader.as_ref();
+    let slice = context.input.shape().slice_voxels();
+    let depth = crate::plan::stream_depth(reader, context.memory);
+    read_ahead(reader, depth, |voxels| {
+        if context.progress.stopped() {
+            return Err(Error::Stopped { stage: "cluster" });
         }
-        scope.spawn(move || {
-            for slab in slabs() {
-                let Ok(mut buffer) = emptied.recv() else { break };
-                let read = slab.region(shape).and_then(|region| {
-                    buffer.resize(region.voxels(), 0.0);
-                    readers.install(|| reader.read(&region, &mut buffer))
-                });
-                if send.send(read.map(|()| buffer)).is_err() {
-                    break; // nobody wants more
-                }
-            }
-        });
-        for (slab, buffer) in slabs().zip(filled) {
-            if context.progress.stopped() {
-                return Err(Error::Stopped { stage: "cluster" });
-            }
-            let buffer = buffer?;
-            each(&buffer)?;
-            let _ = give_back.send(buffer); // after the last slab nobody takes it
-            context.progress.advance(slab.z.len() as u64, "");
-        }
-        Ok(())
-    })
+        each(voxels)?;
+        context.progress.advance((voxels.len() / slice) as u64, "");
+        Ok(true)
+    })?;
+    Ok(())
 }
