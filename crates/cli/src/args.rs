@@ -132,8 +132,8 @@ pub(crate) struct Manner {
 /// Settings of a run; each is also in the configuration.
 #[derive(Debug, Args)]
 pub(crate) struct Settings {
-    /// K, the number of classes [default: 4]
-    #[arg(long, short = 'k', value_name = "K")]
+    /// K, the number of classes, or `auto` to have it found [default: 4]
+    #[arg(long, short = 'k', value_name = "K", value_parser = class_count)]
     pub classes: Option<usize>,
     /// quick (minutes), standard (three times as long) or paper (the paper's own settings)
     #[arg(long, value_name = "NAME")]
@@ -356,6 +356,12 @@ fn shape(text: &str) -> std::result::Result<Shape, String> {
         [z, y, x] if z > 0 && y > 0 && x > 0 && text.split(',').count() == 3 => Ok(Shape::new(z, y, x)),
         _ => Err("expected three positive numbers such as 64,512,512 (slices, rows, columns)".into()),
     }
+}
+
+/// A number of classes; 0 for `auto`.
+fn class_count(text: &str) -> std::result::Result<usize, String> {
+    let number = if text == "auto" { Some(0) } else { text.parse().ok().filter(|count| *count != 0) };
+    number.ok_or_else(|| "expected a number of classes such as 4, or `auto`".into())
 }
 
 /// Parses `FROM..TO`, both included.

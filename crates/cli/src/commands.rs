@@ -18,7 +18,7 @@ use tomosieve::stages::evaluate::{Evaluation, Special, Truth};
 use tomosieve::stages::explain::Question;
 use tomosieve::stages::{Context, cluster, evaluate, explain};
 use tomosieve::summary::Summary;
-use tomosieve::{Config, Error, Result, augment, phantom_files};
+use tomosieve::{Config, Error, Result, augment, classes, phantom_files};
 use tomosieve_volume::OpenOptions;
 
 use crate::args::{self, Acquisition, Cli, Command, Global, Manner};
@@ -139,7 +139,18 @@ fn go(
     screen: &Screen,
 ) -> Result<()> {
     plan::check_size(input.shape())?;
-    let (config, fitted) = plan::fit(config, input.shape());
+    let (mut config, mut fitted) = plan::fit(config, input.shape());
+    if config.input.classes == 0 && manner.dry_run {
+        config.input.classes = classes::MOST;
+        fitted.push(format!(
+            "input.classes 0 → {}: what the search for their number begins with",
+            classes::MOST
+        ));
+    }
+    if config.input.classes == 0 {
+        Plan::new(&classes::trial(&config), Vec::new(), input, output, false)?.check()?;
+        config = classes::settle(config, input, &RunDir::create(output)?, screen)?;
+    }
     let times = manner.dry_run || stages.iter().any(|stage| *stage != Stage::Cluster);
     let plan = Plan::new(&config, fitted, input, output, times)?;
     if manner.dry_run {

@@ -75,7 +75,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InputConfig {
-    /// K, the number of classes.
+    /// K, the number of classes; 0 = to be [found](crate::classes).
     pub classes: usize,
     /// c, the adjacent slices of a patch (odd).
     pub slices: usize,
@@ -251,7 +251,8 @@ impl Config {
             Err(Error::Config(format!("{setting} is {got}; expected {expected}")))
         };
         let (i, t, c, v) = (&self.input, &self.train, &self.correct, &self.views);
-        require((2..=255).contains(&i.classes), "input.classes", &i.classes, "2 to 255")?;
+        let number = i.classes == 0 || (2..=255).contains(&i.classes);
+        require(number, "input.classes", &i.classes, "2 to 255, or 0 to have it found")?;
         require(i.slices % 2 == 1 && i.slices <= 99, "input.slices", &i.slices, "an odd number up to 99")?;
         let [lo, hi] = i.percentiles;
         let percentiles = format!("{:?}", i.percentiles);

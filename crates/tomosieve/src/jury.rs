@@ -7,7 +7,7 @@ use crate::patch::Patch;
 use crate::pool::Pool;
 use crate::predictor::Predict;
 use crate::shares;
-use crate::structure::{self, Contrasts};
+use crate::structure::{self, Boundaries, Contrasts};
 
 /// Pixels that all crops have together, about.
 const PIXELS: usize = 1 << 18;
@@ -59,8 +59,8 @@ impl Jury {
         Self { crops, contrasts, noise, rims, pseudo_labels }
     }
 
-    /// What the crops look like to a network.
-    pub fn judge(&self, network: &dyn Predict) -> Verdict {
+    /// The crops as a network segments them, `[h, w]` each.
+    fn maps(&self, network: &dyn Predict) -> Vec<Vec<u8>> {
         let segment = |crop: &Patch| {
             let mut labels = segment(network, crop);
             if let Some(rims) = &self.rims {
@@ -68,7 +68,19 @@ impl Jury {
             }
             labels
         };
-        let maps: Vec<Vec<u8>> = self.crops.iter().map(segment).collect();
+        self.crops.iter().map(segment).collect()
+    }
+
+    /// By how much the image rises across the boundaries that a network sees in the crops.
+    pub fn boundaries(&self, network: &dyn Predict) -> Boundaries {
+        let maps = self.maps(network);
+        let classes = self.pseudo_labels.shares.len();
+        Boundaries::of(classes, &self.contrasts, maps.iter().map(Vec::as_slice), self.noise)
+    }
+
+    /// What the crops look like to a network.
+    pub fn judge(&self, network: &dyn Predict) -> Verdict {
+        let maps = self.maps(network);
         let classes = self.pseudo_labels.shares.len();
         Verdict::on(maps.iter().map(Vec::as_slice), classes, &self.contrasts, self.noise)
     }

@@ -12,6 +12,7 @@ pub mod augment;
 pub mod batches;
 mod chart;
 pub mod checkpoints;
+pub mod classes;
 pub mod confidence;
 pub mod config;
 mod drawing;

@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::provenance::Provenance;
 use crate::run_dir::RunDir;
 use crate::stages::{Context, cluster, correct, predict, train};
-use crate::{Error, Result, checkpoints, plan, report};
+use crate::{Error, Result, checkpoints, classes, plan, report};
 
 /// A whole run in one call: the settings are fitted to the volume, all stages run, results made with
 /// other settings are replaced.
@@ -29,6 +29,7 @@ pub fn segment(
 ) -> Result<RunDir> {
     let (config, _) = plan::fit(config, input.shape());
     let run = RunDir::create(output)?;
+    let config = classes::settle(config, input, &run, progress)?;
     let command = std::env::args().collect();
     Job { config: &config, input, options, run: &run, progress, command, force: true }.run(&Stage::ALL)?;
     Ok(run)
@@ -36,7 +37,7 @@ pub fn segment(
 
 /// What to run.
 pub struct Job<'a> {
-    /// The settings, fitted to the volume (see [`plan::fit`]).
+    /// The settings, fitted to the volume (see [`plan::fit`]), with a number of classes (see [`classes::settle`]).
     pub config: &'a Config,
     /// The volume.
     pub input: &'a Input,
@@ -62,6 +63,11 @@ impl Job<'_> {
     pub fn run(&self, stages: &[Stage]) -> Result<()> {
         let Self { config, input, run, progress, .. } = *self;
         config.check()?;
+        if config.input.classes == 0 {
+            return Err(Error::Config(
+                "input.classes is 0, and no number was found; expected 2 to 255".into(),
+            ));
+        }
         plan::check_size(input.shape())?;
         let mut ledger = Ledger::read(run)?;
         if !self.force {

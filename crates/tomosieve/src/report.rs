@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::classes::Found;
 use crate::config::Config;
 use crate::ledger::Stage;
 use crate::provenance::Provenance;
@@ -59,6 +60,11 @@ fn compose(
         percent(summary.changed),
         percent(summary.confidence)
     )?;
+    if let Ok(Some(found)) = run.read_json::<Found>(&run.classes())
+        && found.classes == config.input.classes
+    {
+        writeln!(out, "The number of classes was found: {found}.\n")?;
+    }
     if let Some(outcome) = &provenance.correction {
         let Structure { pseudo_labels, train, correct } = outcome.structure;
         writeln!(

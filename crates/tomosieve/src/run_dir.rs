@@ -80,6 +80,16 @@ impl RunDir {
         self.root.join("clusters.json")
     }
 
+    /// How many classes were found, and why.
+    pub fn classes(&self) -> PathBuf {
+        self.root.join("classes.json")
+    }
+
+    /// Where the number of classes is looked for.
+    pub fn trial(&self) -> PathBuf {
+        self.root.join("classes")
+    }
+
     /// Curves over the number of classes.
     pub fn scan(&self) -> PathBuf {
         self.root.join("scan.json")
@@ -230,6 +240,15 @@ impl RunDir {
             std::fs::rename(&temporary, path)
         };
         write().map_err(|e| Error::file(path, format!("cannot be written: {e}")))
+    }
+
+    /// Removes the folder with all it holds.
+    ///
+    /// # Errors
+    /// [`Error::RunFile`] when it cannot be removed.
+    pub fn remove_all(self) -> Result<()> {
+        std::fs::remove_dir_all(&self.root)
+            .map_err(|e| Error::file(&self.root, format!("cannot be removed: {e}")))
     }
 
     /// Removes a file, if it is there.

@@ -58,26 +58,95 @@ impl Contrasts {
         self.across.iter().chain(&self.down).map(|d| d.abs()).filter(|d| *d > 0.0)
     }
 
-    /// Sum over the boundaries of `labels`, `[h, w]`, in units of `noise`.
-    fn confirmed(&self, labels: &[u8], noise: f32) -> f64 {
+    /// Hands every boundary of `labels`, `[h, w]`, to `each`: the lower and the upper class, and by how much the image
+    /// rises from one to the other, in units of `noise`.
+    fn boundaries(&self, labels: &[u8], noise: f32, mut each: impl FnMut(u8, u8, f64)) {
         let w = self.width;
-        let worth = |a: u8, b: u8, contrast: f32| {
-            if a == b {
-                return 0.0;
+        let mut look = |a: u8, b: u8, contrast: f32| {
+            if a != b {
+                let rise = if a < b { contrast } else { -contrast } / noise;
+                each(a.min(b), a.max(b), f64::from(rise.clamp(-LIMIT, LIMIT)));
             }
-            let signed = if a < b { contrast } else { -contrast } / noise;
-            f64::from(signed.clamp(-LIMIT, LIMIT) - COST)
         };
-        let mut sum = 0.0;
         for (labels, contrasts) in labels.chunks_exact(w).zip(self.across.chunks_exact(w - 1)) {
             for (pair, contrast) in labels.windows(2).zip(contrasts) {
-                sum += worth(pair[0], pair[1], *contrast);
+                look(pair[0], pair[1], *contrast);
             }
         }
         for ((above, below), contrast) in labels.iter().zip(&labels[w..]).zip(&self.down) {
-            sum += worth(*above, *below, *contrast);
+            look(*above, *below, *contrast);
         }
+    }
+
+    /// What the boundaries of `labels` are worth together.
+    fn confirmed(&self, labels: &[u8], noise: f32) -> f64 {
+        let mut sum = 0.0;
+        self.boundaries(labels, noise, |_, _, rise| sum += rise - f64::from(COST));
         sum
+    }
+}
+
+/// By how much the image rises across the boundaries between each two classes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Boundaries {
+    classes: usize,
+    /// Number and sum, `[lower][upper]`.
+    sums: Vec<(u64, f64)>,
+}
+
+impl Boundaries {
+    /// Of no map yet.
+    pub fn new(classes: usize) -> Self {
+        Self { classes, sums: vec![(0, 0.0); classes * classes] }
+    }
+
+    /// Those of the segmentations `labels` of `crops`.
+    pub fn of<'a>(
+        classes: usize,
+        crops: &[Contrasts],
+        labels: impl IntoIterator<Item = &'a [u8]>,
+        noise: f32,
+    ) -> Self {
+        let mut found = Self::new(classes);
+        for (crop, labels) in crops.iter().zip(labels) {
+            crop.boundaries(labels, noise, |a, b, rise| found.add(usize::from(a), usize::from(b), rise));
+        }
+        found
+    }
+
+    /// Adds a boundary between two pixels of classes `lower` and `upper`.
+    pub fn add(&mut self, lower: usize, upper: usize, rise: f64) {
+        let (number, sum) = &mut self.sums[lower * self.classes + upper];
+        (*number, *sum) = (*number + 1, *sum + rise);
+    }
+
+    /// Mean rise from `lower` to `upper`, in units of noise; none where they do not touch.
+    pub fn contrast(&self, lower: usize, upper: usize) -> Option<f64> {
+        let (number, sum) = self.sums[lower * self.classes + upper];
+        (number > 0).then(|| sum / number as f64)
+    }
+
+    /// What share of its boundaries one of the two has with the other, the one that has more of it; 0 of none.
+    pub fn touching(&self, lower: usize, upper: usize) -> f64 {
+        let number = |a: usize, b: usize| self.sums[a * self.classes + b].0;
+        let all =
+            |class: usize| (0..self.classes).map(|other| number(class, other) + number(other, class)).sum();
+        let shorter: u64 = u64::min(all(lower), all(upper));
+        number(lower, upper) as f64 / shorter.max(1) as f64
+    }
+
+    /// Makes one class of `class` and the next; those above move down.
+    pub fn join(&mut self, class: usize) {
+        let moved = |old: usize| old - usize::from(old > class);
+        let mut joined = Self::new(self.classes - 1);
+        for (at, (number, sum)) in self.sums.iter().enumerate() {
+            let (lower, upper) = (moved(at / self.classes), moved(at % self.classes));
+            if lower != upper {
+                let (all, total) = &mut joined.sums[lower * joined.classes + upper];
+                (*all, *total) = (*all + number, *total + sum);
+            }
+        }
+        *self = joined;
     }
 }
 

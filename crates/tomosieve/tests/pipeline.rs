@@ -16,8 +16,8 @@ use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
 use tomosieve::stages::Context;
 use tomosieve::stages::evaluate::{self, Evaluation, Special, Truth};
-use tomosieve::{Config, Error, phantom_files, plan};
-use tomosieve_volume::{Memory, OpenOptions, Region};
+use tomosieve::{Config, Error, classes, phantom_files, plan};
+use tomosieve_volume::{Memory, OpenOptions, OutputKind, OutputMeta, Region, Shape, VoxelType, Voxels};
 
 /// A folder with a small sand phantom in it: noisy, so that there is something to correct.
 fn phantom() -> TempDir {
@@ -154,6 +154,33 @@ fn the_method_learns_and_beats_its_pseudo_labels() {
         miou("train"),
         miou("correct")
     );
+}
+
+#[test]
+fn the_number_of_classes_is_found_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bands.npy");
+    // Three grey values in bands of 21 pixels, under noise.
+    let shape = Shape::new(16, 64, 64);
+    let noise = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 16) as f32 / 65536.0 - 0.5;
+    let voxels: Vec<f32> = (0..shape.voxels()).map(|i| (i % 64 / 22) as f32 + 0.4 * noise(i)).collect();
+    let mut writer =
+        tomosieve_volume::create(OutputKind::Npy, &path, shape, VoxelType::F32, &OutputMeta::default())
+            .unwrap();
+    writer.write(Voxels::F32(&voxels)).unwrap();
+    writer.finish().unwrap();
+
+    let input = Input::open(&path, &OpenOptions::default()).unwrap();
+    let (config, _) =
+        plan::fit(config(&["input.classes=0", "train.steps=300", "correct.steps=60"]), input.shape());
+    let run = RunDir::create(&folder.path().join("run")).unwrap();
+    let settled = classes::settle(config.clone(), &input, &run, &Silent).unwrap();
+    let found: classes::Found = run.read_json(&run.classes()).unwrap().unwrap();
+    assert_eq!(settled.input.classes, 3, "{found}");
+    assert!(!run.trial().exists());
+    // Another time nothing is trained: a reader of whom nothing can be read would fail.
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(classes::settle(config, &input, &run, &Silent).unwrap(), settled);
 }
 
 #[test]

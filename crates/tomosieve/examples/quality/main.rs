@@ -1,7 +1,8 @@
 //! The quality table: pseudo labels, stage 2 and stage 3 against the truth, for phantoms and labelled sets.
 //!
 //! ```text
-//! cargo run --release --example quality -- phantoms OUTPUT [PRESET]
+//! cargo run --release --example quality -- phantoms OUTPUT [PRESET [KEY=VALUE...]]
+//! cargo run --release --example quality -- classes OUTPUT
 //! cargo run --release --example quality -- real FOLDER OUTPUT [PRESET]
 //! cargo run --release --example quality -- guard STUDY.json...
 //! cargo run --release --example quality -- starts STUDY.json...
@@ -16,7 +17,7 @@ mod guard;
 mod starts;
 mod traits;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use tomosieve::config::Layers;
@@ -28,7 +29,7 @@ use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
 use tomosieve::stages::correct::Outcome;
 use tomosieve::stages::evaluate::{self, Evaluation, Special, Truth};
-use tomosieve::{Error, Result, phantom_files, pipeline};
+use tomosieve::{Error, Result, classes, phantom_files, pipeline, plan};
 use tomosieve_volume::OpenOptions;
 use traits::Trait;
 
@@ -61,32 +62,55 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
-        ["phantoms", output] => phantoms(Path::new(output), "quick"),
-        ["phantoms", output, preset] => phantoms(Path::new(output), preset),
+        ["phantoms", output] => phantoms(Path::new(output), "quick", &[]),
+        ["phantoms", output, preset, ref settings @ ..] => phantoms(Path::new(output), preset, settings),
+        ["classes", output] => class_counts(Path::new(output)),
         ["real", folder, output] => real(Path::new(folder), Path::new(output), "quick"),
         ["real", folder, output, preset] => real(Path::new(folder), Path::new(output), preset),
         ["guard", ref studies @ ..] if !studies.is_empty() => guard::table(studies),
         ["starts", ref studies @ ..] if !studies.is_empty() => starts::table(studies),
         _ => Err(Error::Config(
-            "usage: quality phantoms OUTPUT [PRESET] | quality real FOLDER OUTPUT [PRESET] | quality guard STUDY.json... | quality starts STUDY.json..."
+            "usage: quality phantoms OUTPUT [PRESET [KEY=VALUE...]] | quality classes OUTPUT | quality real FOLDER OUTPUT [PRESET] | quality guard STUDY.json... | quality starts STUDY.json..."
                 .into(),
         )),
     }
 }
 
-/// The table of the phantoms.
-fn phantoms(output: &Path, preset: &str) -> Result<()> {
+/// The table of the phantoms, with settings of the preset changed.
+fn phantoms(output: &Path, preset: &str, settings: &[&str]) -> Result<()> {
     head();
+    let changed: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
+    for (name, spec, folder) in phantom_folders(output)? {
+        let asked = Trait::of(spec)?;
+        let runs = output.join([&["runs"], settings].concat().join("-"));
+        rows(&name, &folder.join("volume"), &folder.join("truth"), &runs, preset, &changed, asked.as_ref())?;
+    }
+    Ok(())
+}
+
+/// Every phantom: its name, what it is, and its folder, which is made if it is not there.
+fn phantom_folders(output: &Path) -> Result<Vec<(String, PhantomSpec, PathBuf)>> {
     let seeds = |(sample, seeds): (Sample, &'static [u64])| seeds.iter().map(move |seed| (sample, *seed));
-    for (sample, seed) in PHANTOMS.into_iter().flat_map(seeds) {
+    let folder = |(sample, seed)| {
         let name = format!("{sample}-{seed}");
-        let folder = output.join(&name);
+        let (spec, folder) = (PhantomSpec::new(sample, seed), output.join(&name));
         if !folder.join("phantom.json").exists() {
-            phantom_files::write(PhantomSpec::new(sample, seed), &folder, true, &Silent)?;
+            phantom_files::write(spec, &folder, true, &Silent)?;
         }
-        let asked = Trait::of(PhantomSpec::new(sample, seed))?;
-        let runs = output.join("runs");
-        rows(&name, &folder.join("volume"), &folder.join("truth"), &runs, preset, &[], asked.as_ref())?;
+        Ok((name, spec, folder))
+    };
+    PHANTOMS.into_iter().flat_map(seeds).map(folder).collect()
+}
+
+/// How many classes are found in every phantom.
+fn class_counts(output: &Path) -> Result<()> {
+    println!("| volume | classes | found | why |\n|---|--:|--:|---|");
+    for (name, spec, folder) in phantom_folders(output)? {
+        let input = Input::open(&folder.join("volume"), &OpenOptions::default())?;
+        let (config, _) = plan::fit(Layers::defaults()?.preset("quick")?.build()?, input.shape());
+        let run = RunDir::create(&output.join("runs-classes").join(&name))?;
+        let found = classes::find(&config, &input, &run, &Silent)?;
+        println!("| {name} | {} | {} | {found} |", spec.sample.info().classes.len(), found.classes);
     }
     Ok(())
 }

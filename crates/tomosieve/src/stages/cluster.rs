@@ -33,27 +33,14 @@ pub struct Stage1 {
 /// # Errors
 /// When the volume cannot be read, holds too few distinct values, or the labels cannot be written.
 pub fn run(context: &Context<'_>) -> Result<Stage1> {
-    let Context { config, input, run, progress, .. } = *context;
-    let values = histogram(context)?;
-    let scale = Scale::between(&values, config.input.percentiles);
-    if values.non_finite() > 0 {
-        progress.note(&format!(
-            "{} voxels are NaN or infinite; they are treated as background (class 0)",
-            values.non_finite()
-        ));
-    }
-    let method = tomosieve_cluster::methods::by_name(&config.cluster.method)?;
-    let clusters = if method.tolerates_clipping() {
-        method.fit(&clipped(&values, scale), config.input.classes)?
-    } else {
-        method.fit(&values, config.input.classes)?
-    };
-
+    let Context { input, run, progress, .. } = *context;
+    let (values, mut stage1) = fitted(context)?;
+    let clusters = &stage1.clusters;
     let shape = input.shape();
     // Of exact values it is known how many there are; others are counted once they are labelled.
     let known = values.is_exact();
-    let mut counts = if known { counted(&values, &clusters) } else { [0; 256] };
-    let table = palette::label_table(&clusters);
+    let mut counts = [0; 256];
+    let table = palette::label_table(clusters);
     let mut writer = run.create_like(&run.pseudo_labels(), input, Some(table))?;
     let mut labels = Vec::new();
     progress.begin("labelling", shape.z as u64, 0, "slices");
@@ -68,15 +55,48 @@ pub fn run(context: &Context<'_>) -> Result<Stage1> {
     progress.end();
     writer.finish()?;
 
-    let stage1 = Stage1 {
-        fractions: shares::shares(&counts, clusters.classes()),
-        clusters,
-        scale,
-        voxels: shape.voxels() as u64,
-        non_finite: values.non_finite(),
-    };
+    if !known {
+        stage1.fractions = shares::shares(&counts, stage1.clusters.classes());
+    }
     run.write_json(&run.clusters(), &stage1)?;
     Ok(stage1)
+}
+
+/// Fits the clustering alone: what is needed to train without labels of the whole volume on the disk.
+///
+/// # Errors
+/// When the volume cannot be read, or holds too few distinct values.
+pub fn fit(context: &Context<'_>) -> Result<Stage1> {
+    let (_, stage1) = fitted(context)?;
+    context.run.write_json(&context.run.clusters(), &stage1)?;
+    Ok(stage1)
+}
+
+/// The volume's histogram, and what stage 1 makes of it.
+fn fitted(context: &Context<'_>) -> Result<(Histogram, Stage1)> {
+    let Context { config, input, progress, .. } = *context;
+    let values = histogram(context)?;
+    let scale = Scale::between(&values, config.input.percentiles);
+    if values.non_finite() > 0 {
+        progress.note(&format!(
+            "{} voxels are NaN or infinite; they are treated as background (class 0)",
+            values.non_finite()
+        ));
+    }
+    let method = tomosieve_cluster::methods::by_name(&config.cluster.method)?;
+    let clusters = if method.tolerates_clipping() {
+        method.fit(&clipped(&values, scale), config.input.classes)?
+    } else {
+        method.fit(&values, config.input.classes)?
+    };
+    let stage1 = Stage1 {
+        fractions: shares::shares(&counted(&values, &clusters), clusters.classes()),
+        clusters,
+        scale,
+        voxels: input.shape().voxels() as u64,
+        non_finite: values.non_finite(),
+    };
+    Ok((values, stage1))
 }
 
 /// Voxels of each class.

@@ -29,6 +29,7 @@ use crate::partial_volume::Rims;
 use crate::pool::Pool;
 use crate::predictor::{Predict, Predictor};
 use crate::starts::{self, Attempt};
+use crate::structure::Boundaries;
 use crate::student::Student;
 use crate::{Error, Result, augment, checkpoints, model};
 
@@ -189,6 +190,20 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
     let structure = Structure { pseudo_labels: stage.jury.pseudo_labels.structure, train, correct };
     let outcome = Outcome { start, steps, alarm, structure, starts: attempts };
     stage.finish(&starts[start].networks.good, outcome)
+}
+
+/// Shares of the classes in the map of the network that stage 3 made, and the boundaries between them.
+///
+/// # Errors
+/// When the volume or the network cannot be read.
+pub fn boundaries(context: &Context<'_>) -> Result<(Vec<f64>, Boundaries)> {
+    let Context { config, run, .. } = *context;
+    let stage1 = context.stage1()?;
+    let pool = context.pool(&stage1)?;
+    let rims = context.rims(&stage1);
+    let jury = Jury::new(&pool, config.correct.crop, stage1.clusters.classes(), rims, config.seed);
+    let predictor = model::load(&run.model(), &context.device()?)?.predictor;
+    Ok((jury.judge(&predictor).shares, jury.boundaries(&predictor)))
 }
 
 /// What every start works with.
