@@ -14,6 +14,7 @@ import os
 import pathlib
 import platform
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -326,6 +327,32 @@ class Comparison:
         self.say(f"\nMulti-Otsu, the whole stage with {self.threads[-1]} threads: {', '.join(times)}.")
         ours.end()
 
+    def segment(self):
+        """The whole of the preset `quick` beside the same steps in PyTorch."""
+        self.say("\n### `segment --preset quick` on a volume of 32 × 192 × 192, seconds\n")
+        self.say("| threads | program | cluster | train | correct | predict | all |\n|--:|---|--:|--:|--:|--:|--:|")
+        volume, run = self.folder / "phantom", self.folder / "segmented"
+        tomosieve = pathlib.Path(self.ours[0]).parents[1] / "tomosieve"
+        subprocess.run([tomosieve, "phantom", "intergrowth", "-o", volume, "--force", "-q"], check=True)
+        totals = {}
+        for threads in self.threads:
+            command = [tomosieve, "segment", volume / "volume", "-o", run, "--preset", "quick", "-q"]
+            shutil.rmtree(run, ignore_errors=True)
+            subprocess.run([*command, "--threads", str(threads)], check=True, stdout=subprocess.DEVNULL)
+            ours = json.loads((run / "provenance.json").read_text())["seconds"]
+            command = [sys.executable, HERE / "program.py", volume / "volume", self.folder / "theirs", str(threads)]
+            theirs = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines()[-1])
+            for name, seconds in ((OURS, ours), ("PyTorch", theirs)):
+                stages = [seconds[stage] for stage in ("cluster", "train", "correct", "predict")]
+                totals[name, threads] = sum(stages)
+                cells = " | ".join(f"{seconds:.1f}" for seconds in (*stages, sum(stages)))
+                self.say(f"| {threads} | {name} | {cells} |")
+        ratios = [f"{totals['PyTorch', n] / totals[OURS, n]:.2f} with {n}" for n in self.threads]
+        self.say(f"\nPyTorch's time over ours, by threads: {', '.join(ratios)}.")
+        if {1, 2} <= set(self.threads):
+            twice = [f"{name} {totals[name, 1] / totals[name, 2]:.2f}" for name in (OURS, "PyTorch")]
+            self.say(f"Two threads against one: {', '.join(twice)}.")
+
     def curve(self):
         """Two hundred steps from the same weights on the same batches."""
         steps = 50 if self.quick else 200
@@ -386,7 +413,7 @@ def versions():
 
 
 def main():
-    sections = ["train", "infer", "networks", "path", "memory", "views", "stage1", "curve"]
+    sections = ["train", "infer", "networks", "path", "memory", "views", "stage1", "segment", "curve"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sections", nargs="+", default=sections, choices=sections)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
@@ -397,6 +424,7 @@ def main():
     parser.add_argument("--folder", type=pathlib.Path, help="where to keep weights and batches")
     arguments = parser.parse_args()
     subprocess.run(["cargo", "build", "--release", "-q", "-p", "tomosieve", "--example", "speed"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--release", "-q"], cwd=ROOT, check=True)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or pathlib.Path(temporary)

@@ -20,8 +20,8 @@ use crate::{Result, plan};
 
 /// Classes to begin with.
 pub const MOST: usize = 8;
-/// Contrast across a boundary below which two classes are one, in units of what noise makes.
-const FAINT: f64 = 1.0;
+/// Contrast of the clearest quarter of a boundary below which two classes are one, in units of what noise makes.
+const FAINT: f64 = 1.75;
 /// Share of the shorter of two classes' boundaries that must lie between the two to tell whether they are one.
 const TOUCHING: f64 = 0.2;
 /// Share of the map below which a class is none.
@@ -162,10 +162,10 @@ mod tests {
         let found = merged("k".into(), vec![0.5, 0.2, 0.2, 0.1], boundaries);
         assert_eq!(found.classes, 3);
         assert_eq!(found.merges, [Merge { classes: 1..=2, contrast: Some(0.25) }]);
-        assert_eq!(found.faintest, Some(2.25));
+        assert_eq!(found.faintest, Some(2.5));
         assert_eq!(
             found.to_string(),
-            "3 classes, out of 4: 1 to 2 are one (contrast 0.25); the faintest boundary left has 2.25 times the contrast \
+            "3 classes, out of 4: 1 to 2 are one (contrast 0.25); the faintest boundary left has 2.50 times the contrast \
              of noise"
         );
     }

@@ -86,18 +86,22 @@ impl Contrasts {
     }
 }
 
+/// Bins for one unit of noise, and for all rises from −[`LIMIT`] to [`LIMIT`].
+const PER_UNIT: f64 = 8.0;
+const BINS: usize = 1 + (2.0 * LIMIT as f64 * PER_UNIT) as usize;
+
 /// By how much the image rises across the boundaries between each two classes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Boundaries {
     classes: usize,
-    /// Number and sum, `[lower][upper]`.
-    sums: Vec<(u64, f64)>,
+    /// Boundaries by their rise, `[lower][upper]`.
+    rises: Vec<[u64; BINS]>,
 }
 
 impl Boundaries {
     /// Of no map yet.
     pub fn new(classes: usize) -> Self {
-        Self { classes, sums: vec![(0, 0.0); classes * classes] }
+        Self { classes, rises: vec![[0; BINS]; classes * classes] }
     }
 
     /// Those of the segmentations `labels` of `crops`.
@@ -116,19 +120,26 @@ impl Boundaries {
 
     /// Adds a boundary between two pixels of classes `lower` and `upper`.
     pub fn add(&mut self, lower: usize, upper: usize, rise: f64) {
-        let (number, sum) = &mut self.sums[lower * self.classes + upper];
-        (*number, *sum) = (*number + 1, *sum + rise);
+        let bin = ((rise + f64::from(LIMIT)) * PER_UNIT).round() as usize;
+        self.rises[lower * self.classes + upper][bin.min(BINS - 1)] += 1;
     }
 
-    /// Mean rise from `lower` to `upper`, in units of noise; none where they do not touch.
+    /// What the clearest quarter of the boundaries from `lower` to `upper` rises at least, in units of noise; none where
+    /// they do not touch.
     pub fn contrast(&self, lower: usize, upper: usize) -> Option<f64> {
-        let (number, sum) = self.sums[lower * self.classes + upper];
-        (number > 0).then(|| sum / number as f64)
+        let rises = &self.rises[lower * self.classes + upper];
+        let quarter = rises.iter().sum::<u64>().div_ceil(4);
+        let mut clearer = 0;
+        let bin = (0..BINS).rev().find(|&bin| {
+            clearer += rises[bin];
+            quarter > 0 && clearer >= quarter
+        })?;
+        Some(bin as f64 / PER_UNIT - f64::from(LIMIT))
     }
 
     /// What share of its boundaries one of the two has with the other, the one that has more of it; 0 of none.
     pub fn touching(&self, lower: usize, upper: usize) -> f64 {
-        let number = |a: usize, b: usize| self.sums[a * self.classes + b].0;
+        let number = |a: usize, b: usize| self.rises[a * self.classes + b].iter().sum::<u64>();
         let all =
             |class: usize| (0..self.classes).map(|other| number(class, other) + number(other, class)).sum();
         let shorter: u64 = u64::min(all(lower), all(upper));
@@ -139,11 +150,11 @@ impl Boundaries {
     pub fn join(&mut self, class: usize) {
         let moved = |old: usize| old - usize::from(old > class);
         let mut joined = Self::new(self.classes - 1);
-        for (at, (number, sum)) in self.sums.iter().enumerate() {
+        for (at, rises) in self.rises.iter().enumerate() {
             let (lower, upper) = (moved(at / self.classes), moved(at % self.classes));
             if lower != upper {
-                let (all, total) = &mut joined.sums[lower * joined.classes + upper];
-                (*all, *total) = (*all + number, *total + sum);
+                let all = &mut joined.rises[lower * joined.classes + upper];
+                all.iter_mut().zip(rises).for_each(|(all, rises)| *all += rises);
             }
         }
         *self = joined;

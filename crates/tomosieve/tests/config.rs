@@ -81,7 +81,10 @@ fn what_cannot_be_is_refused_with_a_reason() {
          learning_rate, partial_volume, pool, schedule, steps, strong"
     );
     assert_eq!(refused("input.classes=1"), "input.classes is 1; expected 2 to 255, or 0 to have it found");
-    assert_eq!(refused("input.classes=256"), "input.classes is 256; expected 2 to 255, or 0 to have it found");
+    assert_eq!(
+        refused("input.classes=256"),
+        "input.classes is 256; expected 2 to 255, or 0 to have it found"
+    );
     assert_eq!(refused("input.slices=4"), "input.slices is 4; expected an odd number up to 99");
     assert_eq!(refused("train=3"), "`train` is a section; set one of its settings");
     assert!(
