@@ -108,10 +108,10 @@ pub fn find(config: &Config, input: &Input, run: &RunDir, progress: &dyn Progres
     Ok(found)
 }
 
-/// The settings of the search: one start with many classes.
+/// The settings of the search: many classes.
 pub fn trial(config: &Config) -> Config {
     let mut config = config.clone();
-    (config.input.classes, config.starts) = (MOST, 1);
+    config.input.classes = MOST;
     config.correct.guard = false; // classes that vanish are what is looked for
     config
 }
