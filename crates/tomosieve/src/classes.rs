@@ -95,16 +95,18 @@ pub fn find(config: &Config, input: &Input, run: &RunDir, progress: &dyn Progres
         return Ok(found);
     }
     progress.note(&format!("looking for the number of classes, with {MOST} to begin with"));
-    let folder = RunDir::create(&run.trial())?;
+    let folder = RunDir::create(&run.trial().join(&key))?; // what is in it was made with the same settings
     let memory = plan::memory_limit(&config)?;
     let context = Context { config: &config, input, run: &folder, progress, memory };
     cluster::fit(&context)?;
-    train::run(&context)?;
+    if !folder.student(config.starts - 1).is_file() {
+        train::run(&context)?;
+    }
     correct::run(&context)?;
     let (shares, boundaries) = correct::boundaries(&context)?;
     let found = merged(key, shares, boundaries);
     run.write_json(&run.classes(), &found)?;
-    folder.remove_all()?;
+    RunDir::beside(&run.trial()).remove_all()?;
     Ok(found)
 }
 
