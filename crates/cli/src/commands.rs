@@ -140,16 +140,15 @@ fn go(
 ) -> Result<()> {
     plan::check_size(input.shape())?;
     let (mut config, mut fitted) = plan::fit(config, input.shape());
-    if config.input.classes == 0 && manner.dry_run {
-        config.input.classes = classes::MOST;
-        fitted.push(format!(
-            "input.classes 0 → {}: what the search for their number begins with",
-            classes::MOST
-        ));
-    }
     if config.input.classes == 0 {
-        Plan::new(&classes::trial(&config), Vec::new(), input, output, false)?.check()?;
-        config = classes::settle(config, input, &RunDir::create(output)?, screen)?;
+        if manner.dry_run {
+            let most = classes::MOST;
+            config.input.classes = most;
+            fitted.push(format!("input.classes 0 → {most}: what the search for their number begins with"));
+        } else {
+            Plan::new(&classes::trial(&config), Vec::new(), input, output, false)?.check()?;
+            config = classes::settle(config, input, &RunDir::create(output)?, screen)?;
+        }
     }
     let times = manner.dry_run || stages.iter().any(|stage| *stage != Stage::Cluster);
     let plan = Plan::new(&config, fitted, input, output, times)?;

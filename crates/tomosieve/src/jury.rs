@@ -71,16 +71,20 @@ impl Jury {
         self.crops.iter().map(segment).collect()
     }
 
-    /// By how much the image rises across the boundaries that a network sees in the crops.
-    pub fn boundaries(&self, network: &dyn Predict) -> Boundaries {
-        let maps = self.maps(network);
-        let classes = self.pseudo_labels.shares.len();
-        Boundaries::of(classes, &self.contrasts, maps.iter().map(Vec::as_slice), self.noise)
-    }
-
     /// What the crops look like to a network.
     pub fn judge(&self, network: &dyn Predict) -> Verdict {
+        self.verdict(&self.maps(network))
+    }
+
+    /// The same, and by how much the image rises across the boundaries that the network sees in the crops.
+    pub fn look(&self, network: &dyn Predict) -> (Verdict, Boundaries) {
         let maps = self.maps(network);
+        let classes = self.pseudo_labels.shares.len();
+        let boundaries = Boundaries::of(classes, &self.contrasts, maps.iter().map(Vec::as_slice), self.noise);
+        (self.verdict(&maps), boundaries)
+    }
+
+    fn verdict(&self, maps: &[Vec<u8>]) -> Verdict {
         let classes = self.pseudo_labels.shares.len();
         Verdict::on(maps.iter().map(Vec::as_slice), classes, &self.contrasts, self.noise)
     }

@@ -7,14 +7,12 @@
 //! restored and the start ends. Of several starts the one whose map has most structure that the image
 //! confirms ([`crate::structure`]) is kept.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use burn::module::Module;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use tomosieve_nn::networks::Network;
-use tomosieve_nn::{checkpoint, teacher};
 
 use super::cluster::Stage1;
 use super::{Context, steps};
@@ -30,13 +28,11 @@ use crate::pool::Pool;
 use crate::predictor::{Predict, Predictor};
 use crate::starts::{self, Attempt};
 use crate::structure::Boundaries;
-use crate::student::Student;
 use crate::{Error, Result, augment, checkpoints, model};
 
-/// The teacher's file in a checkpoint.
-const TEACHER: &str = "teacher.safetensors";
-/// The last good teacher's.
-const GOOD: &str = "good.safetensors";
+mod start;
+
+use start::{Networks, Start, State};
 
 /// How stage 3 ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,17 +60,6 @@ pub struct Structure {
     pub train: f64,
     /// In the map of the network that ships.
     pub correct: f64,
-}
-
-/// State of a start beside its networks.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct State {
-    confidence: Confidence,
-    /// Steps of the last good teacher, and its score.
-    good: usize,
-    structure: f64,
-    /// Why the guard has ended the start, if it has.
-    ended: Option<Alarm>,
 }
 
 /// A check of the teacher, as the log keeps it; before the first step of a start it is the network of stage 2.
@@ -203,7 +188,8 @@ pub fn boundaries(context: &Context<'_>) -> Result<(Vec<f64>, Boundaries)> {
     let rims = context.rims(&stage1);
     let jury = Jury::new(&pool, config.correct.crop, stage1.clusters.classes(), rims, config.seed);
     let predictor = model::load(&run.model(), &context.device()?)?.predictor;
-    Ok((jury.judge(&predictor).shares, jury.boundaries(&predictor)))
+    let (verdict, boundaries) = jury.look(&predictor);
+    Ok((verdict.shares, boundaries))
 }
 
 /// What every start works with.
@@ -275,11 +261,13 @@ impl Correction<'_> {
         if ![0, config.starts].contains(&states.len()) {
             return Err(Error::file(folder, "damaged; delete it to redo stage 3"));
         }
-        let students = (0..config.starts).map(|start| Networks::of_stage2(self, &run.student(start)));
+        let (device, classes) = (&self.device, self.stage1.clusters.classes());
+        let student = |start| Networks::of_stage2(config, classes, device, &run.student(start));
+        let students = (0..config.starts).map(student);
         let students = students.collect::<Result<Vec<_>>>()?;
         let verdicts = self.lanes.map(students.iter().collect(), |networks| self.judge(&networks.taught));
         let fresh = |(networks, stage2): (Networks, Verdict)| {
-            let confidence = Confidence::new(&config.correct, self.stage1.clusters.classes());
+            let confidence = Confidence::new(&config.correct, classes);
             let state = State { confidence, good: 0, structure: stage2.structure, ended: None };
             Start { networks, stage2, state }
         };
@@ -374,60 +362,4 @@ impl Correction<'_> {
 /// Whether the teacher is checked after `step` of `total` steps: `checks` times, the end included.
 fn is_check(step: usize, total: usize, checks: usize) -> bool {
     step * checks / total > (step - 1) * checks / total
-}
-
-/// A start on its way.
-struct Start {
-    networks: Networks,
-    /// What the jury thought of its network of stage 2.
-    stage2: Verdict,
-    state: State,
-}
-
-impl Start {
-    /// How it ended.
-    fn attempt(&self) -> Attempt {
-        let State { good, ended, structure, .. } = self.state;
-        Attempt { steps: good, alarm: ended, train: self.stage2.structure, correct: structure }
-    }
-}
-
-/// The networks of a start.
-struct Networks {
-    student: Student,
-    /// The teacher: the student's moving average.
-    taught: Network,
-    /// The teacher at its last good check.
-    good: Network,
-}
-
-impl Networks {
-    /// Student and teacher start as the network of stage 2.
-    fn of_stage2(stage: &Correction<'_>, path: &Path) -> Result<Self> {
-        let config = stage.context.config;
-        let (training, classes) = (stage.device.clone().autodiff(), stage.stage1.clusters.classes());
-        let fresh = Network::new(&config.network, config.input.slices, classes, 0, &training)?;
-        let network = checkpoint::load(fresh, path)?;
-        let taught = network.valid();
-        let student = Student::new(network, &config.network, &config.loss, &stage.device)?;
-        Ok(Self { student, good: taught.clone(), taught })
-    }
-
-    /// The teacher follows the student (Eq. 10).
-    fn follow(&mut self, momentum: f64) {
-        self.taught = teacher::blend(self.taught.clone(), &self.student.network, momentum);
-    }
-
-    fn save(&self, folder: &Path) -> Result<()> {
-        self.student.save(folder)?;
-        checkpoint::save(&self.taught, &[].into(), &folder.join(TEACHER))?;
-        Ok(checkpoint::save(&self.good, &[].into(), &folder.join(GOOD))?)
-    }
-
-    fn restore(&mut self, folder: &Path) -> Result<()> {
-        self.student.restore(folder)?;
-        self.taught = checkpoint::load(self.taught.clone(), &folder.join(TEACHER))?;
-        self.good = checkpoint::load(self.good.clone(), &folder.join(GOOD))?;
-        Ok(())
-    }
 }
