@@ -181,21 +181,20 @@ class Comparison:
     def infer(self):
         self.head(
             "Inference of the default network",
-            "tomosieve through its segment stage (scaling, network, blending, labels and confidence), one window as "
-            "large as the slice; the peers network and softmax alone.",
+            "tomosieve through its segment stage (scaling, network, blending, labels and confidence), the peers network "
+            "and softmax alone; in one window as large as the slice, and in windows of 128², of which the peers are shown "
+            "16 at a time.",
         )
         found = {}
         weights = str(self.folder / "infer.weights")
         maker = self.engine(OURS, 2)
         maker.ask("train", network=DEFAULT, crop=64, batch=4, weights=weights, batches=os.devnull, keep=0)
         maker.end()
-        for size in (512, 2048):
+        for size, tile in ((512, 512), (512, 128), (2048, 2048), (2048, 128)):
             image = str(self.folder / f"{size}.image")
-            ask = {"network": DEFAULT, "size": size, "weights": weights, "image": image}
+            ask = {"network": DEFAULT, "size": size, "tile": tile, "weights": weights, "image": image}
             for threads in self.threads:
-                of = lambda name: ask | (
-                    {"tile": size} if name == OURS else {"variant": name, "folder": str(self.folder)}
-                )
+                of = lambda name: ask | ({} if name == OURS else {"variant": name, "folder": str(self.folder)})
                 names = self.engines or [name for name in PREDICTORS if size == 512 or "compile" not in name]
                 engines = self.started([OURS, *names], threads, "model", of)
                 results = {}
@@ -209,8 +208,8 @@ class Comparison:
                     if worst > 1e-3:  # torch 2.15 sums the group norms of large channels_last images less exactly
                         self.say(f"{size}², {threads} threads: a probability of {name} differs by {worst:.4f}.\n")
                 count = max(1, round(4 * (512 / size) ** 2))
-                what = f"1 × 7 × {size}²"
-                found[size, threads] = self.table(what, threads, self.alternate(engines, "segment", count))
+                what = f"7 × {size}² in {(size // tile) ** 2} windows" if tile < size else f"7 × {size}²"
+                found[what, threads] = self.table(what, threads, self.alternate(engines, "segment", count))
                 for engine in engines.values():
                     engine.end()
         self.scaling("Inference: two threads against one", found)

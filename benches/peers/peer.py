@@ -62,26 +62,44 @@ class Training:
         return losses
 
 
-def predictor(variant, network, size, weights, image, folder):
-    """A function from nothing to the class probabilities of the image, `[1, k, size, size]`."""
+# Windows that a peer is shown at a time: more gain it nothing.
+AT_ONCE = 16
+
+
+def predictor(variant, network, size, tile, weights, image, folder):
+    """A function from nothing to the class probabilities of the image, `[1, k, size, size]`, window by window."""
     torch = torch_module()
     import networks
 
-    network = networks.load(networks.make(network, size), weights).eval()
+    network = networks.load(networks.make(network, tile), weights).eval()
     network = torch.nn.Sequential(network, torch.nn.Softmax(1))
-    x = torch.from_numpy(np.fromfile(image, np.float32).reshape(1, SLICES, size, size))
+    side = size // tile
+    windows = np.fromfile(image, np.float32).reshape(SLICES, side, tile, side, tile).transpose(1, 3, 0, 2, 4)
+    batch = min(AT_ONCE, side * side)
+    windows = np.ascontiguousarray(windows).reshape(-1, batch, SLICES, tile, tile)
+    look = looking(variant, network, [torch.from_numpy(x) for x in windows], f"{folder}/{variant}-{size}-{tile}.onnx")
+
+    def run():
+        found = np.concatenate([look(i) for i in range(len(windows))])
+        return found.reshape(side, side, CLASSES, tile, tile).transpose(2, 0, 3, 1, 4)
+
+    return run
+
+
+def looking(variant, network, batches, path):
+    """A function from the number of a batch to what the network makes of it."""
+    torch = torch_module()
     if variant.startswith("pytorch"):
         layout = torch.channels_last if "channels_last" in variant else torch.contiguous_format
-        network, x = network.to(memory_format=layout), x.to(memory_format=layout)
+        network, batches = network.to(memory_format=layout), [x.to(memory_format=layout) for x in batches]
         forward = torch.compile(network) if "compile" in variant else network
 
-        def run():
+        def look(i):
             with torch.inference_mode():
-                return forward(x).numpy()
+                return forward(batches[i]).numpy()
 
-        return run
-    path = f"{folder}/{variant}-{size}.onnx"
-    torch.onnx.export(network, (x,), path, input_names=["x"], output_names=["p"], dynamo=False)
+        return look
+    torch.onnx.export(network, (batches[0],), path, input_names=["x"], output_names=["p"], dynamo=False)
     if variant == "onnxruntime":
         import onnxruntime
 
@@ -89,7 +107,7 @@ def predictor(variant, network, size, weights, image, folder):
         options.intra_op_num_threads = THREADS
         options.inter_op_num_threads = 1
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        return lambda: session.run(["p"], {"x": x.numpy()})[0]
+        return lambda i: session.run(["p"], {"x": batches[i].numpy()})[0]
     import openvino
 
     properties = {
@@ -99,7 +117,8 @@ def predictor(variant, network, size, weights, image, folder):
     }
     compiled = openvino.Core().compile_model(path, "CPU", properties)
     request = compiled.create_infer_request()
-    return lambda: request.infer({0: x.numpy()})[0]
+    # Its answer lies in a buffer that the next one overwrites.
+    return lambda i: request.infer({0: batches[i].numpy()})[0].copy()
 
 
 def cluster(values, method, classes):

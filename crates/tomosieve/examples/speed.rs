@@ -12,11 +12,11 @@ use burn::module::Module;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tomosieve::augment::{self, StrongConfig};
-use tomosieve::batches::{Batches, Stream, ahead, generator};
-use tomosieve::confidence::most_likely;
+use tomosieve::batches::{Batches, Stream, ahead, crops_at_once, generator};
 use tomosieve::config::Layers;
 use tomosieve::inference::Sweep;
 use tomosieve::input::Input;
+use tomosieve::lanes::Lanes;
 use tomosieve::patch::Patch;
 use tomosieve::phantom::{Acquisition, Phantom, PhantomSpec, Sample};
 use tomosieve::pool::{Labelling, Pool};
@@ -72,6 +72,7 @@ struct Training {
     taught: Network,
     step: usize,
     batches: Batches<'static>,
+    lanes: Lanes,
 }
 
 /// A network and the slices it is shown.
@@ -139,7 +140,7 @@ impl Worker {
                 let Inference { predictor, sweep, volume } = self.inference()?;
                 let mut sum = 0_u64;
                 for _ in 0..count {
-                    sweep.run(volume, predictor, SLICES / 2..SLICES / 2 + 1, |slice| {
+                    sweep.run(volume, predictor, Inference::SLICE, |slice| {
                         sum += slice.labels.iter().map(|&label| u64::from(label)).sum::<u64>();
                         Ok(())
                     })?;
@@ -147,12 +148,14 @@ impl Worker {
                 Ok(json!({ "sum": sum }))
             }
             Request::Probabilities { path } => {
-                let inference = self.inference()?;
-                let Shape { y, x, .. } = inference.volume.shape();
-                let found = inference.predictor.probabilities(inference.slices()?, [1, SLICES, y, x]);
-                std::fs::write(&path, found.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())?;
-                let labels = (0..y * x).map(|at| u64::from(most_likely(&found, at, y * x).0)).sum::<u64>();
-                Ok(json!({ "sum": labels }))
+                let Inference { predictor, sweep, volume } = self.inference()?;
+                let look = |images, shape| predictor.probabilities(images, shape);
+                let mut found = Vec::new();
+                sweep.blended(volume, &look, Inference::SLICE, |_, _, probabilities| {
+                    found.extend(probabilities.iter().flat_map(|v| v.to_le_bytes()));
+                    Ok(())
+                })?;
+                Ok(json!({ "bytes": std::fs::write(&path, &found).map(|()| found.len())? }))
             }
             Request::Volume { path, run } => {
                 let input = Input::open(&path, &OpenOptions::default())?;
@@ -234,7 +237,8 @@ impl Training {
             seed: SEED,
             stream: Stream::Train,
         };
-        Ok(Self { student, taught, step: 0, batches })
+        let lanes = Lanes::new(rayon::current_num_threads().min(batch.div_ceil(crops_at_once(crop))))?;
+        Ok(Self { student, taught, step: 0, batches, lanes })
     }
 
     fn steps(&mut self, count: usize) -> Vec<f64> {
@@ -242,7 +246,7 @@ impl Training {
         std::thread::scope(|scope| {
             let (steps, batches) = (self.step..self.step + count, &self.batches);
             for (step, batch) in ahead(scope, steps, |step| batches.draw_mixed(step, 0)) {
-                losses.push(self.student.step(batch, None, 1e-3, step as u64).loss);
+                losses.push(self.student.step(batch, None, 1e-3, step as u64, &self.lanes).loss);
             }
         });
         self.step += count;
@@ -251,6 +255,9 @@ impl Training {
 }
 
 impl Inference {
+    /// What is segmented: the middle slice.
+    const SLICE: std::ops::Range<usize> = SLICES / 2..SLICES / 2 + 1;
+
     fn new(network: String, size: usize, tile: usize, weights: &Path) -> Result<Self> {
         let device = device::by_name("cpu")?;
         let (volume, scale) = phantom([SLICES + 1, size, size])?;

@@ -23,7 +23,42 @@ pub struct Batch {
     pub labels: Vec<u8>,
 }
 
+/// Pixels of a part of a batch: enough for the cost of a pass through the network to lie in its pixels, and no more,
+/// since what training keeps in memory grows with them.
+const PART: usize = 1 << 15;
+
+/// How many crops of `side`² pixels go through the network at a time.
+pub fn crops_at_once(side: usize) -> usize {
+    (PART / (side * side).max(1)).max(1)
+}
+
 impl Batch {
+    /// The batch in parts that go through the network one by one; how large they are depends on the crops alone.
+    ///
+    /// ```
+    /// use tomosieve::batches::Batch;
+    ///
+    /// let shape = [3, 1, 256, 256];
+    /// let batch = Batch { shape, images: vec![0.5; 3 << 16], labels: vec![0; 3 << 16] };
+    /// let parts: Vec<_> = batch.parts().iter().map(|part| part.shape).collect();
+    /// assert_eq!(parts, [[1, 1, 256, 256]; 3]);
+    /// ```
+    pub fn parts(self) -> Vec<Self> {
+        let [n, c, h, w] = self.shape;
+        let most = crops_at_once(h.max(w));
+        if n <= most {
+            return vec![self];
+        }
+        let parts = self.images.chunks(most * c * h * w).zip(self.labels.chunks(most * h * w));
+        parts
+            .map(|(images, labels)| Self {
+                shape: [labels.len() / (h * w), c, h, w],
+                images: images.to_vec(),
+                labels: labels.to_vec(),
+            })
+            .collect()
+    }
+
     /// The middle slice of an item, `[h, w]`.
     ///
     /// # Panics

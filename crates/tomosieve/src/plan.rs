@@ -9,6 +9,7 @@ use serde::Serialize;
 use tomosieve_volume::slab::whole_layers;
 use tomosieve_volume::{Shape, VolumeReader};
 
+use crate::batches::crops_at_once;
 use crate::config::Config;
 use crate::inference::Sweep;
 use crate::input::Input;
@@ -211,12 +212,35 @@ fn activations(widths: &[usize], pixels: usize) -> u64 {
     widths.iter().enumerate().map(|(level, width)| (pixels * width * 4) as u64 >> (2 * level)).sum()
 }
 
-/// How many starts of a training with such batches go side by side: an equal part of the threads for each, if memory
-/// allows, and none left over at the end.
-pub fn training_lanes(config: &Config, shape: Shape, crop: usize, batch: usize, memory: u64) -> usize {
-    let most = if config.device == "cpu" { rayon::current_num_threads().min(config.starts) } else { 1 };
-    let fits = |lanes: usize| training_memory(config, shape, crop, batch, memory, lanes) <= memory;
-    (2..=most).rev().find(|&lanes| config.starts.is_multiple_of(lanes) && fits(lanes)).unwrap_or(1)
+/// How a training shares the threads of the CPU out, an equal part for each lane: over its starts and, within a start,
+/// over the parts of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrainingLanes {
+    /// Starts side by side.
+    pub starts: usize,
+    /// Parts of a start's batch side by side.
+    pub parts: usize,
+}
+
+impl TrainingLanes {
+    /// As many starts as have threads of their own, if memory allows and none is left over at the end; the parts of a
+    /// batch only where starts go one after the other.
+    pub fn plan(config: &Config, shape: Shape, crop: usize, batch: usize, memory: u64) -> Self {
+        let threads = if config.device == "cpu" { rayon::current_num_threads() } else { 1 };
+        let parts = batch.div_ceil(crops_at_once(crop));
+        let of_starts = (2..=threads.min(config.starts))
+            .filter(|&starts| config.starts.is_multiple_of(starts))
+            .map(|starts| Self { starts, parts: 1 });
+        let of_parts = (2..=threads.min(parts)).map(|parts| Self { starts: 1, parts });
+        let fits = |lanes: &Self| training_memory(config, shape, crop, batch, memory, *lanes) <= memory;
+        let found = of_starts.rev().chain(of_parts.rev()).find(fits);
+        found.unwrap_or(Self { starts: 1, parts: 1 })
+    }
+
+    /// How many passes through a network are under way at once.
+    fn passes(self) -> usize {
+        self.starts * self.parts
+    }
 }
 
 /// Peak bytes of a training stage beside its networks: the pool, and the activations that autodiff keeps on each lane.
@@ -226,13 +250,14 @@ fn training_memory(
     crop: usize,
     batch: usize,
     limit: u64,
-    lanes: usize,
+    lanes: TrainingLanes,
 ) -> u64 {
     // Two units a level on the way down and up, each leaving about nine tensors for the backward pass.
     const KEPT: u64 = 36;
     let pool = shape.voxels().min(pool_voxels(config, limit)) * pool::BYTES_PER_VOXEL;
-    let kept = activations(config.network.levels(), batch * crop * crop) * KEPT;
-    BASE + pool as u64 + lanes as u64 * kept
+    let pixels = batch.min(crops_at_once(crop)) * crop * crop;
+    let kept = activations(config.network.levels(), pixels) * KEPT;
+    BASE + pool as u64 + lanes.passes() as u64 * kept
 }
 
 /// Bytes in words.
@@ -263,7 +288,7 @@ impl Plan {
         sweep.lanes = sweep_lanes(&sweep, config, shape, limit);
         let (train, correct) = (&config.train, &config.correct);
         let lanes = [(train.crop, train.batch), (correct.crop, correct.batch)]
-            .map(|(crop, batch)| training_lanes(config, shape, crop, batch, limit));
+            .map(|(crop, batch)| TrainingLanes::plan(config, shape, crop, batch, limit));
         let trial = Trial::run(config, input, &sweep, lanes, times)?;
         // Of every start the weights of the student, Adam's two moments, the teacher and the last good one.
         let networks = |copies| (config.starts * trial.parameters * 4 * copies) as u64;

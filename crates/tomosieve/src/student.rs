@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use tomosieve_nn::adam::Adam;
@@ -14,6 +14,7 @@ use tomosieve_nn::segmenter::Segmenter;
 use tomosieve_nn::{checkpoint, device};
 
 use crate::batches::Batch;
+use crate::lanes::Lanes;
 use crate::predictor::to_vec;
 use crate::{Error, Result};
 
@@ -40,6 +41,15 @@ pub struct Step {
     pub agreement: f64,
 }
 
+/// What a part of a batch adds to a step.
+struct Learned {
+    /// Its share of the loss.
+    loss: f64,
+    /// Pixels in which the student agreed with their labels.
+    agreed: usize,
+    gradients: GradientsParams,
+}
+
 impl Student {
     /// A student that starts from `network`, made with `config`, with a fresh optimiser (Adam, Kingma & Ba 2015).
     ///
@@ -57,14 +67,47 @@ impl Student {
 
     /// One optimiser step on a batch; `class_weights` multiply the loss of each class' pixels.
     ///
+    /// The batch goes through the network in [parts](Batch::parts), on several lanes at a time. The loss is a sum over
+    /// pixels (Eq. 9) and no norm looks beyond a crop, so gradients of the parts add up to that of the batch; memory is
+    /// that of the parts at hand. What comes out does not depend on the lanes.
+    ///
     /// A batch in which every pixel is ignored changes nothing.
-    pub fn step(&mut self, batch: Batch, class_weights: Option<&[f32]>, rate: f64, seed: u64) -> Step {
-        let [n, _, h, w] = batch.shape;
-        let count = batch.labels.iter().filter(|&&label| label != IGNORE).count();
+    pub fn step(
+        &mut self,
+        batch: Batch,
+        class_weights: Option<&[f32]>,
+        rate: f64,
+        seed: u64,
+        lanes: &Lanes,
+    ) -> Step {
+        let count = counted(&batch);
         if count == 0 {
             return Step { loss: 0.0, agreement: 1.0 };
         }
-        let weights: Vec<f32> = batch
+        let mut gradients = GradientsAccumulator::new();
+        let (mut loss, mut agreed) = (0.0, 0);
+        let mut parts = (0_u64..).zip(batch.parts()).filter(|(_, part)| counted(part) > 0);
+        loop {
+            // As many at a time as are worked at, so that no more gradients wait to be added.
+            let at_hand: Vec<(u64, Batch)> = parts.by_ref().take(lanes.count()).collect();
+            if at_hand.is_empty() {
+                break;
+            }
+            let learn = |(index, part)| self.learn(part, class_weights, count, seed.wrapping_add(index));
+            for learned in lanes.map(at_hand, learn) {
+                gradients.accumulate(&self.network, learned.gradients);
+                loss += learned.loss;
+                agreed += learned.agreed;
+            }
+        }
+        together(|| self.network = self.optimizer.step(rate, self.network.clone(), gradients.grads()));
+        Step { loss, agreement: agreed as f64 / count as f64 }
+    }
+
+    /// What is to be learned from a part of a batch in which `count` pixels count.
+    fn learn(&self, part: Batch, class_weights: Option<&[f32]>, count: usize, seed: u64) -> Learned {
+        let [n, _, h, w] = part.shape;
+        let weights: Vec<f32> = part
             .labels
             .iter()
             .map(|&label| match (label, class_weights) {
@@ -74,22 +117,23 @@ impl Student {
             })
             .collect();
         let classes: Vec<i32> =
-            batch.labels.iter().map(|&l| if l == IGNORE { 0 } else { i32::from(l) }).collect();
-        let x = Tensor::<4>::from_data(TensorData::new(batch.images, batch.shape), &self.device);
+            part.labels.iter().map(|&l| if l == IGNORE { 0 } else { i32::from(l) }).collect();
+        let x = Tensor::<4>::from_data(TensorData::new(part.images, part.shape), &self.device);
         let y = Tensor::<3, Int>::from_data(TensorData::new(classes, [n, h, w]), &self.device);
         let weights = Tensor::<3>::from_data(TensorData::new(weights, [n, h, w]), &self.device);
+        // Parameters of its own: autodiff would keep parts that share theirs in one graph, behind one lock.
+        let network = self.network.valid().train();
 
         // Students side by side need not wait for each other where there is nothing to draw.
         let drawing = self.draws.then(|| device::seeded(&self.device, seed));
-        let log_p = together(|| log_softmax(self.network.forward(x), 1)); // [n, k, h, w]
+        let log_p = together(|| log_softmax(network.forward(x), 1)); // [n, k, h, w]
         drop(drawing);
         together(|| {
-            let agreement = agreement(&to_vec(log_p.clone().inner()), &batch.labels, n, count);
+            let agreed = agreed(&to_vec(log_p.clone().inner()), &part.labels, n);
             let loss = masked_mean(self.loss.per_pixel(log_p, y), weights, count);
             let value = f64::from(loss.clone().into_scalar::<f32>());
-            let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
-            self.network = self.optimizer.step(rate, self.network.clone(), gradients);
-            Step { loss: value, agreement }
+            let gradients = GradientsParams::from_grads(loss.backward(), &network);
+            Learned { loss: value, agreed, gradients }
         })
     }
 
@@ -144,10 +188,15 @@ impl ModuleVisitor for Ids {
     }
 }
 
-/// Share of the counted pixels whose most likely class is their label.
+/// Pixels of a batch that are not ignored.
+fn counted(batch: &Batch) -> usize {
+    batch.labels.iter().filter(|&&label| label != IGNORE).count()
+}
+
+/// Counted pixels whose most likely class is their label.
 ///
 /// `scores` is `[n, k, h, w]`, `labels` `[n, h, w]`.
-fn agreement(scores: &[f32], labels: &[u8], n: usize, count: usize) -> f64 {
+fn agreed(scores: &[f32], labels: &[u8], n: usize) -> usize {
     let plane = labels.len() / n;
     let per_item = scores.len() / n;
     let mut agreed = 0_usize;
@@ -161,5 +210,5 @@ fn agreement(scores: &[f32], labels: &[u8], n: usize, count: usize) -> f64 {
             agreed += usize::from(best);
         }
     }
-    agreed as f64 / count as f64
+    agreed
 }

@@ -2,7 +2,8 @@
 //! with every loss.
 
 use tomosieve::batches::Batch;
-use tomosieve::student::{IGNORE, Student};
+use tomosieve::lanes::Lanes;
+use tomosieve::student::{IGNORE, Step, Student};
 use tomosieve_nn::device;
 use tomosieve_nn::losses::{LossConfig, names};
 use tomosieve_nn::networks::{NAMES, Network, NetworkConfig};
@@ -22,6 +23,11 @@ fn batch() -> Batch {
     }
 }
 
+/// A step on the threads there are.
+fn step(student: &mut Student, batch: Batch, class_weights: Option<&[f32]>, rate: f64, seed: u64) -> Step {
+    student.step(batch, class_weights, rate, seed, &Lanes::new(1).unwrap())
+}
+
 fn student(name: &str) -> Student {
     student_of("unet", name)
 }
@@ -37,7 +43,7 @@ fn student_of(network: &str, name: &str) -> Student {
 /// Loss of the first step, and loss and agreement of the last.
 fn trained(name: &str, batch: &Batch, class_weights: Option<&[f32]>) -> (f64, f64, f64) {
     let mut student = student(name);
-    let mut step = |seed| student.step(batch.clone(), class_weights, 2e-2, seed);
+    let mut step = |seed| step(&mut student, batch.clone(), class_weights, 2e-2, seed);
     let first = step(0);
     let last = (1..60).map(&mut step).last().unwrap();
     (first.loss, last.loss, last.agreement)
@@ -71,8 +77,9 @@ fn a_batch_masked_altogether_changes_nothing_whatever_the_loss() {
     let nothing = Batch { labels: vec![IGNORE; ITEMS * SIDE * SIDE], ..batch() };
     for name in names() {
         let (mut one, mut two) = (student(name), student(name));
-        assert_eq!(one.step(nothing.clone(), None, 1e-2, 0).loss, 0.0, "{name}");
-        assert_eq!(one.step(batch(), None, 1e-2, 1), two.step(batch(), None, 1e-2, 1), "{name}");
+        assert_eq!(step(&mut one, nothing.clone(), None, 1e-2, 0).loss, 0.0, "{name}");
+        let [one, two] = [&mut one, &mut two].map(|student| step(student, batch(), None, 1e-2, 1));
+        assert_eq!(one, two, "{name}");
     }
 }
 
@@ -81,9 +88,9 @@ fn every_network_takes_a_step_of_either_stage_with_every_loss() {
     for network in NAMES {
         for name in names() {
             let mut student = student_of(network, name);
-            let first = student.step(batch(), None, 1e-3, 0);
-            let second = student.step(masked(), Some(&[0.5, 1.0, 2.0]), 1e-3, 1);
-            let again = student.step(batch(), None, 1e-3, 2);
+            let first = step(&mut student, batch(), None, 1e-3, 0);
+            let second = step(&mut student, masked(), Some(&[0.5, 1.0, 2.0]), 1e-3, 1);
+            let again = step(&mut student, batch(), None, 1e-3, 2);
             for done in [&first, &second, &again] {
                 assert!(done.loss.is_finite() && done.loss > 0.0, "{network}, {name}: {}", done.loss);
             }

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::inference::Sweep;
 use crate::input::Input;
 use crate::lanes::Lanes;
+use crate::plan::TrainingLanes;
 use crate::predictor::{Predict, Predictor};
 use crate::student::Student;
 
@@ -33,7 +34,7 @@ impl Trial {
         config: &Config,
         input: &Input,
         sweep: &Sweep,
-        lanes: [usize; 2],
+        lanes: [TrainingLanes; 2],
         network: bool,
     ) -> Result<Self> {
         let shape = input.shape();
@@ -56,27 +57,28 @@ impl Trial {
             let look = |()| drop(predictor.probabilities(vec![0.5; shape.iter().product()], shape));
             second(&mut || drop(lanes.map(vec![(); lanes.count()], look)))
         };
-        let step = |lanes: &Lanes, batch: usize, crop: usize| -> Result<f64> {
+        // A step of all starts, and the teacher's part in it.
+        let step = |lanes: TrainingLanes, batch: usize, crop: usize| -> Result<[f64; 2]> {
+            let rounds = (config.starts / lanes.starts) as f64;
+            let (of_starts, of_parts) = (Lanes::new(lanes.starts)?, Lanes::new(lanes.parts)?);
             let student = |_| Student::new(network.clone(), &config.network, &config.loss, &device);
-            let mut students = (0..lanes.count()).map(student).collect::<Result<Vec<_>>>()?;
+            let mut students = (0..lanes.starts).map(student).collect::<Result<Vec<_>>>()?;
             let shape = [batch, c, crop, crop];
             let batch = Batch {
                 shape,
                 images: (0..shape.iter().product::<usize>()).map(|i| (i % 97) as f32 / 96.0).collect(),
                 labels: (0..batch * crop * crop).map(|i| (i / 7 % k) as u8).collect(),
             };
-            Ok(second(&mut || {
-                lanes
-                    .map(students.iter_mut().collect(), |student| student.step(batch.clone(), None, 1e-3, 0));
-            }))
+            let learn = |student: &mut Student| student.step(batch.clone(), None, 1e-3, 0, &of_parts);
+            let learning = second(&mut || drop(of_starts.map(students.iter_mut().collect(), learn)));
+            let label = |part: Batch| predictor.probabilities(part.images, part.shape);
+            let label = |()| drop(of_parts.map(batch.clone().parts(), label));
+            let labelling = second(&mut || drop(of_starts.map(vec![(); lanes.starts], label)));
+            Ok([learning, labelling].map(|seconds| rounds * seconds))
         };
-        // A step of all starts.
-        let rounds = |lanes: &Lanes| (config.starts / lanes.count()) as f64;
-        let [of_train, of_correct] = [Lanes::new(lanes[0])?, Lanes::new(lanes[1])?];
         let (train, correct) = (&config.train, &config.correct);
-        let teacher = infer(&of_correct, correct.batch, correct.crop);
-        let correct = rounds(&of_correct) * (teacher + step(&of_correct, correct.batch, correct.crop)?);
-        let train = rounds(&of_train) * step(&of_train, train.batch, train.crop)?;
+        let [train, _] = step(lanes[0], train.batch, train.crop)?;
+        let correct = step(lanes[1], correct.batch, correct.crop)?.iter().sum();
         let of_windows = Lanes::new(sweep.lanes)?;
         let side = config.segment.tile.min(shape.y).min(shape.x);
         let window = infer(&of_windows, sweep.at_once(shape), side);

@@ -104,8 +104,8 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
     let pool = context.pool(&stage1)?;
     let rims = context.rims(&stage1);
     let jury = Jury::new(&pool, settings.crop, stage1.clusters.classes(), rims.clone(), config.seed);
-    let lanes = context.lanes(settings.crop, settings.batch)?;
-    let stage = Correction { context, stage1: &stage1, device, total, pool, rims, jury, lanes };
+    let (lanes, of_parts) = context.lanes(settings.crop, settings.batch)?;
+    let stage = Correction { context, stage1: &stage1, device, total, pool, rims, jury, lanes, of_parts };
 
     let found = checkpoints::find::<Vec<State>>(run, Stage::Correct, &key)?;
     let first = found.as_ref().map_or(0, |(_, step, _)| *step);
@@ -202,7 +202,10 @@ struct Correction<'a> {
     pool: Pool,
     rims: Option<Rims>,
     jury: Jury,
+    /// Where starts go side by side.
     lanes: Lanes,
+    /// Where the parts of a start's batch do.
+    of_parts: Lanes,
 }
 
 impl Correction<'_> {
@@ -301,7 +304,8 @@ impl Correction<'_> {
         let Start { networks, state, .. } = start;
         let plane = weak.shape[2] * weak.shape[3];
         let teacher = Predictor::new(&networks.taught, &self.device);
-        let probabilities = teacher.probabilities(weak.images.clone(), weak.shape);
+        let label = |part: Batch| teacher.probabilities(part.images, part.shape);
+        let probabilities = self.of_parts.map(weak.clone().parts(), label).concat();
         let judged = state.confidence.judge(&probabilities, plane, |item, labels| {
             if let Some(rims) = &self.rims {
                 rims.resolve(weak.middle(item), labels, weak.shape[3]);
@@ -311,7 +315,7 @@ impl Correction<'_> {
         let learning_rate = settings.schedule.rate(settings.learning_rate, step, self.total);
         let weights = state.confidence.class_weights();
         let seed = seed_for(start_seed(config.seed, index), Stream::Correct, step, usize::MAX);
-        let done = networks.student.step(strong, weights.as_deref(), learning_rate, seed);
+        let done = networks.student.step(strong, weights.as_deref(), learning_rate, seed, &self.of_parts);
         networks.follow(settings.momentum);
         Entry {
             stage: Stage::Correct,

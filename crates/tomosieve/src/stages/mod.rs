@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::input::Input;
 use crate::lanes::Lanes;
 use crate::partial_volume::Rims;
+use crate::plan::TrainingLanes;
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::{Error, Result};
@@ -50,9 +51,12 @@ impl Context<'_> {
         self.config.train.partial_volume.then(|| Rims::new(means()))
     }
 
-    /// Where the starts of a training with such batches go side by side.
-    fn lanes(&self, crop: usize, batch: usize) -> Result<Lanes> {
-        Lanes::new(crate::plan::training_lanes(self.config, self.input.shape(), crop, batch, self.memory))
+    /// Where the starts of a training with such batches go side by side, and the parts of a start's batch.
+    fn lanes(&self, crop: usize, batch: usize) -> Result<(Lanes, Lanes)> {
+        let shape = self.input.shape();
+        let TrainingLanes { starts, parts } =
+            TrainingLanes::plan(self.config, shape, crop, batch, self.memory);
+        Ok((Lanes::new(starts)?, Lanes::new(parts)?))
     }
 
     /// How a training stage draws its crops: the pool's boxes are the same for stages 2 and 3.

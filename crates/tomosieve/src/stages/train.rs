@@ -69,7 +69,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
         })
     };
 
-    let lanes = context.lanes(settings.crop, settings.batch)?;
+    let (lanes, of_parts) = context.lanes(settings.crop, settings.batch)?;
     let mut journal = Journal::open(run, Stage::Train, first)?;
     let mut saved = Instant::now();
     let starts = config.starts as u64;
@@ -80,7 +80,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
             let learn = |((start, student), batch): ((usize, &mut Student), Batch)| {
                 let fractions = shares::shares(&shares::tally(&batch.labels), classes);
                 let seed = seed_for(seeds[start], Stream::Train, step, usize::MAX);
-                let done = student.step(batch, None, learning_rate, seed);
+                let done = student.step(batch, None, learning_rate, seed, &of_parts);
                 Entry {
                     stage: Stage::Train,
                     start,
