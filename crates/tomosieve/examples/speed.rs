@@ -307,6 +307,6 @@ fn pool(shape: [usize; 3], crop: usize) -> Result<Pool> {
     let clusters = KMeans::default().fit(&histogram, CLASSES)?;
     let mut rng = generator(SEED, Stream::Pool, 0, 0);
     let plan = Pool::plan(volume.shape(), SLICES, crop, usize::MAX, &mut rng)?;
-    let labelling = Labelling { clusters: &clusters, rims: None };
+    let labelling = Labelling::Clusters { clusters: &clusters, rims: None };
     Ok(Pool::load(&volume, plan, SLICES, scale, &labelling, |_| ())?)
 }

@@ -9,10 +9,10 @@ use tomosieve_cluster::Clusters;
 use tomosieve_volume::slab::reflect;
 use tomosieve_volume::{Region, Shape, VolumeReader};
 
-use crate::Result;
 use crate::partial_volume::Rims;
 use crate::patch::Patch;
 use crate::scale::Scale;
+use crate::{Error, Result};
 
 /// Bytes a pooled voxel takes: value and label.
 pub const BYTES_PER_VOXEL: usize = 3;
@@ -34,11 +34,55 @@ pub struct Pool {
 }
 
 /// How voxels get the labels that stage 2 learns.
-pub struct Labelling<'a> {
-    /// The clustering of stage 1.
-    pub clusters: &'a Clusters,
-    /// Where partial-volume rims go, if anywhere.
-    pub rims: Option<Rims>,
+pub enum Labelling<'a> {
+    /// From their values.
+    Clusters {
+        /// The clustering of stage 1.
+        clusters: &'a Clusters,
+        /// Where partial-volume rims go, if anywhere.
+        rims: Option<Rims>,
+    },
+    /// From a volume of labels.
+    Volume {
+        /// Labels below `classes`, or [`Patch::IGNORE`]; of the same shape.
+        labels: &'a dyn VolumeReader,
+        /// K.
+        classes: usize,
+    },
+}
+
+impl Labelling<'_> {
+    /// The labels of a part of the volume, whose raw values and scale are given.
+    fn label(&self, part: &Region, raw: &[f32], scale: Scale, into: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Clusters { clusters, rims } => {
+                clusters.assign_slice(raw, into)?;
+                let Some(rims) = rims else { return Ok(()) };
+                let [_, height, width] = part.size;
+                let slices = raw.par_chunks(height * width).zip(into.par_chunks_mut(height * width));
+                slices.for_each(|(raw, labels)| {
+                    let values: Vec<f32> = raw.iter().map(|&v| scale.apply(v)).collect();
+                    rims.resolve(&values, labels, width);
+                });
+            }
+            Self::Volume { labels, classes } => {
+                let mut found = vec![0.0_f32; into.len()];
+                labels.read(part, &mut found)?;
+                for (&found, label) in found.iter().zip(into) {
+                    *label = found as u8;
+                    let known = usize::from(*label) < *classes || *label == Patch::IGNORE;
+                    if !known || f32::from(*label) != found {
+                        return Err(Error::Input(format!(
+                            "`{}`: {found} is no label; expected whole numbers below {classes}, or {}",
+                            labels.info().source.display(),
+                            Patch::IGNORE
+                        )));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A box of the volume.
@@ -112,13 +156,8 @@ impl Pool {
                 let raw = &mut raw[..depth * layer];
                 reader.read(&part, raw)?;
                 let labels = &mut labels[z * layer..(z + depth) * layer];
-                labelling.clusters.assign_slice(raw, labels)?;
-                raw.par_iter_mut().for_each(|v| *v = scale.apply(*v));
-                if let Some(rims) = &labelling.rims {
-                    let slices = raw.par_chunks(layer).zip(labels.par_chunks_mut(layer));
-                    slices.for_each(|(values, labels)| rims.resolve(values, labels, region.size[2]));
-                }
-                values.par_extend(raw.par_iter().map(|&v| (v * 65535.0).round() as u16));
+                labelling.label(&part, raw, scale, labels)?;
+                values.par_extend(raw.par_iter().map(|&v| (scale.apply(v) * 65535.0).round() as u16));
                 z += depth;
                 read(depth * layer);
             }

@@ -14,8 +14,8 @@ use tomosieve::pipeline::Job;
 use tomosieve::progress::{Progress, Silent};
 use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
-use tomosieve::stages::Context;
 use tomosieve::stages::evaluate::{self, Evaluation, Special, Truth};
+use tomosieve::stages::{Context, cluster, correct, predict, train};
 use tomosieve::{Config, Error, classes, phantom_files, plan};
 use tomosieve_volume::{Memory, OpenOptions, OutputKind, OutputMeta, Region, Shape, VoxelType, Voxels};
 
@@ -154,6 +154,33 @@ fn the_method_learns_and_beats_its_pseudo_labels() {
         miou("train"),
         miou("correct")
     );
+}
+
+#[test]
+fn labels_that_are_given_are_learned_instead_of_pseudo_labels() {
+    let phantom = phantom();
+    let settings =
+        ["starts=1", "train.steps=600", "train.blind=0", "train.partial_volume=false", "correct.steps=0"];
+    let config = config(&settings);
+    let output = phantom.path().join("run");
+    let input = Input::open(&phantom.path().join("volume"), &OpenOptions::default()).unwrap();
+    let (config, _) = plan::fit(config, input.shape());
+    let run = RunDir::create(&output).unwrap();
+    let context = Context { config: &config, input: &input, run: &run, progress: &Silent, memory: 1 << 30 };
+    cluster::run(&context).unwrap();
+    let truth = RunDir::open_labels(&phantom.path().join("truth")).unwrap();
+    train::supervised(&context, truth.as_ref()).unwrap();
+    correct::run(&context).unwrap();
+    predict::run(&context).unwrap();
+    let taught = Truth::new(truth, Special { background: 0, ignore: 255 }).unwrap();
+    let [made, learned] = [run.pseudo_labels(), run.segmentation()]
+        .map(|path| taught.score(RunDir::open_labels(&path).unwrap().as_ref()).unwrap());
+    // The classes have the truth's numbers, where clustering numbers them by grey value.
+    assert_eq!((made.mapping, learned.mapping), (vec![0, 2, 1], vec![0, 1, 2]));
+    assert!(learned.miou > made.miou + 0.1, "pseudo labels {:.3}, result {:.3}", made.miou, learned.miou);
+    let other = Memory::new(Shape::new(1, 64, 64), vec![0.0; 4096]).unwrap();
+    let said = train::supervised(&context, &other).unwrap_err().to_string();
+    assert!(said.contains("they must be of one shape"), "{said}");
 }
 
 #[test]

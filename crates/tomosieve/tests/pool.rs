@@ -24,7 +24,7 @@ fn load(
     volume.read(&Region::whole(volume.shape()), &mut voxels).unwrap();
     histogram.add(&voxels);
     let clusters = KMeans {}.fit(&histogram, 3).unwrap();
-    let labelling = Labelling { clusters: &clusters, rims: None };
+    let labelling = Labelling::Clusters { clusters: &clusters, rims: None };
     (Pool::load(volume, plan, slices, SCALE, &labelling, |_| ()).unwrap(), clusters)
 }
 
@@ -88,4 +88,32 @@ fn crops_are_what_the_volume_holds() {
             }
         }
     }
+}
+
+#[test]
+fn labels_can_be_given() {
+    let shape = Shape::new(6, 40, 36);
+    let volume = volume(shape);
+    // A label for every value, so that a crop's labels must be those of its voxels.
+    let of = |i: usize| match i % 4 {
+        3 => 255,
+        class => class as u8,
+    };
+    let given = Memory::new(shape, (0..shape.voxels()).map(|i| f32::from(of(i))).collect()).unwrap();
+    let load = |labels: &Memory, classes| {
+        let plan = vec![(Region::whole(shape), 0..6)];
+        Pool::load(&volume, plan, 3, SCALE, &Labelling::Volume { labels, classes }, |_| ())
+    };
+    let pool = load(&given, 3).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    for _ in 0..20 {
+        let patch = pool.draw(16, &mut rng);
+        let index = |value: f32| (value * 65_535.0).round() as usize;
+        let labels: Vec<u8> = patch.middle().iter().map(|&value| of(index(value))).collect();
+        assert_eq!(patch.labels, labels);
+    }
+    let said = load(&given, 2).err().unwrap().to_string();
+    assert!(said.contains("2 is no label; expected whole numbers below 2, or 255"), "{said}");
+    let halves = Memory::new(shape, vec![0.5; shape.voxels()]).unwrap();
+    assert!(load(&halves, 3).err().unwrap().to_string().contains("0.5 is no label"));
 }

@@ -2,18 +2,24 @@
 //!
 //! ```text
 //! cargo run --release --example quality -- phantoms OUTPUT [PRESET [KEY=VALUE...]]
+//! cargo run --release --example quality -- variants OUTPUT
 //! cargo run --release --example quality -- classes OUTPUT
+//! cargo run --release --example quality -- surplus OUTPUT
 //! cargo run --release --example quality -- real FOLDER OUTPUT [PRESET]
+//! cargo run --release --example quality -- semi FOLDER OUTPUT
 //! cargo run --release --example quality -- guard STUDY.json...
 //! cargo run --release --example quality -- starts STUDY.json...
 //! ```
 //!
 //! `FOLDER` holds one folder a set, each with `images/` and `labels/`; which sets, with how many classes
-//! and slices, stands in `docs/quality/sets.toml`. Finished runs in `OUTPUT` are not repeated.
+//! and slices, stands in `docs/quality/sets.toml`. `variants` are phantoms of other noise and size, `surplus` asks for
+//! more classes than there are, `semi` makes noisy volumes of clean ones. Finished runs in `OUTPUT` are not repeated.
 
 #![allow(clippy::print_stdout)] // the table is its output
 
+mod ceiling;
 mod guard;
+mod semi;
 mod starts;
 mod traits;
 
@@ -35,6 +41,9 @@ use traits::Trait;
 
 /// Training seeds of every row.
 const SEEDS: [u64; 3] = [0, 1, 2];
+
+/// Which truth labels are special, in all sets.
+const SPECIAL: Special = Special { background: 0, ignore: 255 };
 
 /// Phantoms: sample, and phantom seeds that were in view when the default settings were chosen or, after
 /// them, that were not.
@@ -62,51 +71,106 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
-        ["phantoms", output] => phantoms(Path::new(output), "quick", &[]),
-        ["phantoms", output, preset, ref settings @ ..] => phantoms(Path::new(output), preset, settings),
+        ["phantoms", output] => table(Path::new(output), &listed(usize::MAX), "quick", &[]),
+        ["phantoms", output, preset, ref settings @ ..] => {
+            table(Path::new(output), &listed(usize::MAX), preset, settings)
+        }
+        ["variants", output] => table(Path::new(output), &variants(), "quick", &[]),
         ["classes", output] => class_counts(Path::new(output)),
+        ["surplus", output] => surplus(Path::new(output)),
         ["real", folder, output] => real(Path::new(folder), Path::new(output), "quick"),
         ["real", folder, output, preset] => real(Path::new(folder), Path::new(output), preset),
+        ["semi", folder, output] => semi::table(Path::new(folder), Path::new(output)),
         ["guard", ref studies @ ..] if !studies.is_empty() => guard::table(studies),
         ["starts", ref studies @ ..] if !studies.is_empty() => starts::table(studies),
         _ => Err(Error::Config(
-            "usage: quality phantoms OUTPUT [PRESET [KEY=VALUE...]] | quality classes OUTPUT | quality real FOLDER OUTPUT [PRESET] | quality guard STUDY.json... | quality starts STUDY.json..."
+            "usage: quality phantoms OUTPUT [PRESET [KEY=VALUE...]] | quality variants OUTPUT | quality classes OUTPUT | quality surplus OUTPUT | quality real FOLDER OUTPUT [PRESET] | quality semi FOLDER OUTPUT | quality guard STUDY.json... | quality starts STUDY.json..."
                 .into(),
         )),
     }
 }
 
-/// The table of the phantoms, with settings of the preset changed.
-fn phantoms(output: &Path, preset: &str, settings: &[&str]) -> Result<()> {
+/// So many phantoms of each row of [`PHANTOMS`].
+fn listed(most: usize) -> Vec<PhantomSpec> {
+    let seeds = |(sample, seeds): (Sample, &'static [u64])| {
+        seeds.iter().take(most).map(move |&seed| PhantomSpec::new(sample, seed))
+    };
+    PHANTOMS.into_iter().flat_map(seeds).collect()
+}
+
+/// A phantom of each sample with half as much noise again, and one of another size; their seeds were not in view when
+/// the default settings were chosen.
+fn variants() -> Vec<PhantomSpec> {
+    let variants = |sample| {
+        let spec = PhantomSpec::new(sample, 10);
+        [PhantomSpec { noise: 1.5, ..spec }, PhantomSpec { shape: [48, 288, 288], ..spec }]
+    };
+    Sample::ALL.into_iter().flat_map(variants).collect()
+}
+
+/// What a phantom is called: its sample and seed, and what else is not as specified.
+fn name_of(spec: PhantomSpec) -> String {
+    let PhantomSpec { sample, seed, noise, shape: [z, y, x], .. } = spec;
+    let plain = PhantomSpec::new(sample, seed);
+    let size = if spec.shape == plain.shape { String::new() } else { format!("-{z}x{y}x{x}") };
+    let noise =
+        if noise.to_bits() == plain.noise.to_bits() { String::new() } else { format!("-noise-{noise}") };
+    format!("{sample}-{seed}{size}{noise}")
+}
+
+/// The table of some phantoms, with settings of the preset changed.
+fn table(output: &Path, phantoms: &[PhantomSpec], preset: &str, settings: &[&str]) -> Result<()> {
     head();
     let changed: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
-    for (name, spec, folder) in phantom_folders(output, usize::MAX)? {
+    for &spec in phantoms {
+        let folder = phantom(output, spec)?;
         let asked = Trait::of(spec)?;
         let runs = output.join([&["runs"], settings].concat().join("-"));
-        rows(&name, &folder.join("volume"), &folder.join("truth"), &runs, preset, &changed, asked.as_ref())?;
+        let place =
+            Place { name: &name_of(spec), volume: &folder.join("volume"), truth: &folder.join("truth") };
+        rows(&place, &runs, preset, &changed, asked.as_ref())?;
     }
     Ok(())
 }
 
-/// So many phantoms of each row: their names, what they are, and their folders, which are made if they are not there.
-fn phantom_folders(output: &Path, most: usize) -> Result<Vec<(String, PhantomSpec, PathBuf)>> {
-    let seeds =
-        |(sample, seeds): (Sample, &'static [u64])| seeds.iter().take(most).map(move |seed| (sample, *seed));
-    let folder = |(sample, seed)| {
-        let name = format!("{sample}-{seed}");
-        let (spec, folder) = (PhantomSpec::new(sample, seed), output.join(&name));
-        if !folder.join("phantom.json").exists() {
-            phantom_files::write(spec, &folder, true, &Silent)?;
+/// The folder of a phantom, which is made if it is not there.
+fn phantom(output: &Path, spec: PhantomSpec) -> Result<PathBuf> {
+    let folder = output.join(name_of(spec));
+    if !folder.join("phantom.json").exists() {
+        phantom_files::write(spec, &folder, true, &Silent)?;
+    }
+    Ok(folder)
+}
+
+/// What becomes of one class too many, and of twice as many and two: mIoU after every found class went to the true class
+/// it has most voxels of.
+fn surplus(output: &Path) -> Result<()> {
+    println!("| volume | classes asked for | pseudo labels: accuracy | mIoU | result: accuracy | mIoU |");
+    println!("|---|--:|--:|--:|--:|--:|");
+    for spec in listed(1) {
+        let folder = phantom(output, spec)?;
+        let name = name_of(spec);
+        let classes = spec.sample.info().classes.len();
+        for asked in [classes, classes + 1, 2 * classes + 2] {
+            let settings = [format!("input.classes={asked}")];
+            let run = output.join("runs-surplus").join(format!("{name}-{asked}"));
+            let (volume, truth) = (folder.join("volume"), folder.join("truth"));
+            let (evaluation, ..) = segment(&volume, &truth, &run, "quick", SEEDS[0], &settings)?;
+            let cells = ["pseudo_labels", "correct"].map(|stage| {
+                let scores = &evaluation.stages[stage];
+                format!("{:.1} | {:.1}", 100.0 * scores.accuracy, 100.0 * scores.miou)
+            });
+            println!("| {name} | {asked} | {} |", cells.join(" | "));
         }
-        Ok((name, spec, folder))
-    };
-    PHANTOMS.into_iter().flat_map(seeds).map(folder).collect()
+    }
+    Ok(())
 }
 
 /// How many classes are found in two phantoms of each row.
 fn class_counts(output: &Path) -> Result<()> {
     println!("| volume | classes | found | why |\n|---|--:|--:|---|");
-    for (name, spec, folder) in phantom_folders(output, 2)? {
+    for spec in listed(2) {
+        let (name, folder) = (name_of(spec), phantom(output, spec)?);
         let input = Input::open(&folder.join("volume"), &OpenOptions::default())?;
         let (config, _) = plan::fit(Layers::defaults()?.preset("quick")?.build()?, input.shape());
         let run = RunDir::create(&output.join("runs-classes").join(&name))?;
@@ -123,8 +187,9 @@ fn real(folder: &Path, output: &Path, preset: &str) -> Result<()> {
     head();
     for set in sets.set {
         let settings = [format!("input.classes={}", set.classes), format!("input.slices={}", set.slices)];
-        let place = folder.join(&set.name);
-        rows(&set.name, &place.join("images"), &place.join("labels"), output, preset, &settings, None)?;
+        let folder = folder.join(&set.name);
+        let place = Place { name: &set.name, volume: &folder.join("images"), truth: &folder.join("labels") };
+        rows(&place, output, preset, &settings, None)?;
     }
     Ok(())
 }
@@ -134,16 +199,22 @@ fn head() {
     println!("|---|--:|---|--:|--:|---|--:|");
 }
 
-/// The rows of one volume: each training seed, then the median gain.
+/// A labelled volume.
+struct Place<'a> {
+    name: &'a str,
+    volume: &'a Path,
+    truth: &'a Path,
+}
+
+/// The rows of one volume: each training seed, the network of stage 2 trained on the truth, then the median gain.
 fn rows(
-    name: &str,
-    volume: &Path,
-    truth: &Path,
+    place: &Place<'_>,
     output: &Path,
     preset: &str,
     settings: &[String],
     asked: Option<&Trait>,
 ) -> Result<()> {
+    let &Place { name, volume, truth } = place;
     let mut gains = Vec::new();
     for seed in SEEDS {
         let run = output.join(format!("{name}-{preset}-{seed}"));
@@ -169,6 +240,8 @@ fn rows(
         let (before, after) = (&evaluation.stages["pseudo_labels"], &evaluation.stages["correct"]);
         gains.push((after.accuracy - before.accuracy, after.miou - before.miou));
     }
+    let scores = ceiling::scores(place, &output.join(format!("{name}-{preset}-truth")), preset, settings)?;
+    row(name, SEEDS[0], "trained on the truth", &scores, "");
     let median = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);
         100.0 * values[values.len() / 2]
@@ -201,7 +274,7 @@ fn segment(
         layers = layers.set(setting)?;
     }
     let run = pipeline::segment(layers.build()?, &input, &options, output, &Silent)?;
-    let truth = Truth::new(RunDir::open_labels(truth)?, Special { background: 0, ignore: 255 })?;
+    let truth = Truth::new(RunDir::open_labels(truth)?, SPECIAL)?;
     let evaluation = evaluate::record(&run, &truth, &Silent)?;
     let outcome = Provenance::read(&run)?.correction;
     let note = match outcome {

@@ -2,11 +2,13 @@
 
 use tomosieve_nn::device;
 
+use crate::batches::{Stream, generator};
 use crate::config::Config;
 use crate::input::Input;
 use crate::lanes::Lanes;
 use crate::partial_volume::Rims;
 use crate::plan::TrainingLanes;
+use crate::pool::{Labelling, Pool};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
 use crate::{Error, Result};
@@ -59,11 +61,14 @@ impl Context<'_> {
         Ok((Lanes::new(starts)?, Lanes::new(parts)?))
     }
 
-    /// How a training stage draws its crops: the pool's boxes are the same for stages 2 and 3.
-    fn pool(&self, stage1: &cluster::Stage1) -> Result<crate::pool::Pool> {
-        use crate::batches::{Stream, generator};
-        use crate::pool::{Labelling, Pool};
+    /// What a training stage draws its crops from, labelled by stage 1.
+    fn pool(&self, stage1: &cluster::Stage1) -> Result<Pool> {
+        let labelling = Labelling::Clusters { clusters: &stage1.clusters, rims: self.rims(stage1) };
+        self.labelled_pool(stage1, &labelling)
+    }
 
+    /// The same, labelled in a way of its own. The pool's boxes are the same for stages 2 and 3.
+    fn labelled_pool(&self, stage1: &cluster::Stage1, labelling: &Labelling<'_>) -> Result<Pool> {
         let (config, shape) = (self.config, self.input.shape());
         let crop = config.train.crop.max(config.correct.crop);
         let mut rng = generator(config.seed, Stream::Pool, 0, 0);
@@ -72,8 +77,7 @@ impl Context<'_> {
         let total: usize = plan.iter().map(|(region, _)| region.voxels()).sum();
         self.progress.begin("reading crops", total as u64, 0, "voxels");
         let (reader, scale) = (self.input.reader.as_ref(), stage1.scale);
-        let labelling = Labelling { clusters: &stage1.clusters, rims: self.rims(stage1) };
-        let pool = Pool::load(reader, plan, config.input.slices, scale, &labelling, |voxels| {
+        let pool = Pool::load(reader, plan, config.input.slices, scale, labelling, |voxels| {
             self.progress.advance(voxels as u64, "");
         })?;
         self.progress.end();

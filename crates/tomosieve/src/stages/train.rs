@@ -5,11 +5,14 @@
 use std::time::Instant;
 
 use tomosieve_nn::networks::Network;
+use tomosieve_volume::VolumeReader;
 
+use super::cluster::Stage1;
 use super::{Context, steps};
 use crate::batches::{Batch, Batches, Stream, ahead, seed_for, start_seed};
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Ledger, Stage};
+use crate::pool::{Labelling, Pool};
 use crate::student::Student;
 use crate::{Error, Result, augment, checkpoints, model, shares};
 
@@ -19,8 +22,34 @@ use crate::{Error, Result, augment, checkpoints, model, shares};
 /// When the volume cannot be read, a file cannot be written, or the run was stopped (a checkpoint is
 /// then in the run folder).
 pub fn run(context: &Context<'_>) -> Result<()> {
-    let Context { config, input, run, progress, .. } = *context;
     let stage1 = context.stage1()?;
+    let pool = context.pool(&stage1)?;
+    learn(context, &stage1, &pool)
+}
+
+/// Trains the students on labels that are given instead of made, in `0..K` or 255 = not to be learned, of the volume's
+/// shape. Of a truth they are the network under full supervision: the most that self-correction could reach. Unless the
+/// labels ascend in grey value, `train.partial_volume` is to be off, which takes them to.
+///
+/// # Errors
+/// As [`run`]; and when the labels cannot be read, or are none.
+pub fn supervised(context: &Context<'_>, labels: &dyn VolumeReader) -> Result<()> {
+    let stage1 = context.stage1()?;
+    let (got, expected) = (labels.shape(), context.input.shape());
+    if got != expected {
+        return Err(Error::Input(format!(
+            "`{}` is {got}, the volume is {expected}; they must be of one shape",
+            labels.info().source.display()
+        )));
+    }
+    let labelling = Labelling::Volume { labels, classes: stage1.clusters.classes() };
+    let pool = context.labelled_pool(&stage1, &labelling)?;
+    learn(context, &stage1, &pool)
+}
+
+/// Trains the students on the crops of a pool.
+fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
+    let Context { config, input, run, progress, .. } = *context;
     let classes = stage1.clusters.classes();
     let device = context.device()?;
     let training = device.clone().autodiff();
@@ -46,11 +75,10 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     };
     let mut students = seeds.iter().enumerate().map(student).collect::<Result<Vec<_>>>()?;
     let first = found.as_ref().map_or(0, |(_, step, ())| *step);
-    let pool = context.pool(&stage1)?;
     let strong = (settings.strong * settings.batch as f64).round() as usize;
     let batches = |&seed: &u64| -> Result<Batches<'_>> {
         Ok(Batches {
-            pool: &pool,
+            pool,
             batch: settings.batch,
             crop: settings.crop,
             weak: augment::weak(&config.views.weak)?,
@@ -116,7 +144,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
         checkpoints::keep(run)?;
     }
     for (start, student) in students.iter().enumerate() {
-        model::save(&student.network, config, &stage1, "train", &run.student(start))?;
+        model::save(&student.network, config, stage1, "train", &run.student(start))?;
     }
     Ok(())
 }
