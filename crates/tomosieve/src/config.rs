@@ -81,6 +81,18 @@ pub struct InputConfig {
     pub slices: usize,
     /// Percentiles of the whole volume that become 0 and 1.
     pub percentiles: [f64; 2],
+    /// Whether slow drifts of the grey values are looked for.
+    pub shading: ShadingConfig,
+}
+
+/// Whether slow drifts of the grey values are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ShadingConfig {
+    /// They are, and taken out where that is clearly better ([`crate::shading`]).
+    Auto,
+    /// Grey values stay as they are.
+    Off,
 }
 
 /// Stage 1 (Sec. III-B).

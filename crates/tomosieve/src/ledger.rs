@@ -52,6 +52,7 @@ impl Stage {
                 "volume": input.fingerprint,
                 "input.classes": config.input.classes,
                 "input.percentiles": config.input.percentiles,
+                "input.shading": config.input.shading,
                 "cluster": config.cluster,
             }),
             Self::Train => {

@@ -46,6 +46,7 @@ pub mod report;
 pub mod run_dir;
 pub mod scale;
 mod scan_chart;
+pub mod shading;
 mod shares;
 pub mod stages;
 pub mod starts;

@@ -1,4 +1,4 @@
-//! Pictures of the result: slice | pseudo labels | result | confidence, with a legend.
+//! Pictures of the result: slice | slice without shading, if any was taken out | pseudo labels | result | confidence, with a legend.
 
 use image::{Rgb, RgbImage};
 use tomosieve_volume::{Region, VolumeReader};
@@ -29,18 +29,19 @@ pub fn write(context: &Context<'_>, model: &Model) -> Result<()> {
     let result = RunDir::open_labels(&run.segmentation())?;
     let confidence =
         if context.config.output.confidence { Some(RunDir::open_labels(&run.confidence())?) } else { None };
-    let shape = context.input.shape();
+    let (shape, stage1) = (context.input.shape(), context.stage1()?);
     let grey = |v: f32| Rgb([(model.scale.apply(v) * 255.0) as u8; 3]);
     let class = |v: f32| Rgb(colour(v as u8));
     let sure = |v: f32| Rgb([v as u8; 3]);
     let mut slices = vec![shape.z / 4, shape.z / 2, 3 * shape.z / 4];
     slices.dedup();
     for z in slices {
-        let mut panels = vec![
-            ("slice", panel(context.input.reader.as_ref(), z, &grey)?),
-            ("pseudo labels", panel(pseudo.as_ref(), z, &class)?),
-            ("result", panel(result.as_ref(), z, &class)?),
-        ];
+        let mut panels = vec![("slice", panel(context.input.reader.as_ref(), z, &grey)?)];
+        if stage1.shading.is_some() {
+            panels.push(("without shading", panel(context.volume(&stage1).as_ref(), z, &grey)?));
+        }
+        panels.push(("pseudo labels", panel(pseudo.as_ref(), z, &class)?));
+        panels.push(("result", panel(result.as_ref(), z, &class)?));
         if let Some(confidence) = &confidence {
             panels.push(("confidence", panel(confidence.as_ref(), z, &sure)?));
         }

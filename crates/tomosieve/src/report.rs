@@ -65,6 +65,9 @@ fn compose(
     {
         writeln!(out, "The number of classes was found: {found}.\n")?;
     }
+    if let Some(shading) = &summary.shading {
+        writeln!(out, "Shading: {shading}. All below is of what was left.\n")?;
+    }
     if let Some(outcome) = &provenance.correction {
         let Structure { pseudo_labels, train, correct } = outcome.structure;
         writeln!(
@@ -82,14 +85,7 @@ fn compose(
             summary.non_finite
         )?;
     }
-    writeln!(out, "| class | mean grey value | pseudo labels | result | confidence |")?;
-    writeln!(out, "|--:|--:|--:|--:|--:|")?;
-    for c in &summary.classes {
-        let (before, after, sure) =
-            (percent(c.pseudo_label_fraction), percent(c.fraction), percent(c.confidence));
-        writeln!(out, "| {} | {:.4} | {before} | {after} | {sure} |", c.class, c.mean_grey_value)?;
-    }
-    writeln!(out, "\nShares are of all voxels; classes ascend in mean grey value.\n")?;
+    classes(&mut out, summary)?;
     against_the_truth(&mut out, summary)?;
     writeln!(out, "## Pictures\n\nSlice, pseudo labels, result, confidence (black 0, white 1).\n")?;
     let entries = std::fs::read_dir(run.previews()).into_iter().flatten().flatten();
@@ -134,6 +130,18 @@ fn compose(
         "\nAll settings are in `config.toml`; `tomosieve segment` with them and this volume gives the same bytes."
     )?;
     Ok(out)
+}
+
+/// The classes: their grey values, their shares before and after, and how sure the network is of them.
+fn classes(out: &mut String, summary: &Summary) -> std::fmt::Result {
+    writeln!(out, "| class | mean grey value | pseudo labels | result | confidence |")?;
+    writeln!(out, "|--:|--:|--:|--:|--:|")?;
+    for c in &summary.classes {
+        let (before, after, sure) =
+            (percent(c.pseudo_label_fraction), percent(c.fraction), percent(c.confidence));
+        writeln!(out, "| {} | {:.4} | {before} | {after} | {sure} |", c.class, c.mean_grey_value)?;
+    }
+    writeln!(out, "\nShares are of all voxels; classes ascend in mean grey value.\n")
 }
 
 /// How the starts ended, if there was more than one.

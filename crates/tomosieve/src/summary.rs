@@ -29,6 +29,9 @@ pub struct Summary {
     pub voxels: u64,
     /// NaN and infinite voxels among them.
     pub non_finite: u64,
+    /// What shading was taken out, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shading: Option<String>,
     /// The classes, in ascending mean grey value.
     pub classes: Vec<ClassSummary>,
     /// Share of the voxels whose class differs from their pseudo label.
@@ -63,6 +66,7 @@ impl Summary {
             model: model.to_owned(),
             voxels: stage1.voxels,
             non_finite: stage1.non_finite,
+            shading: stage1.shading.as_ref().map(ToString::to_string),
             classes,
             changed: 1.0 - kept as f64 / total,
             confidence: mean(sure.iter().sum(), flow.total()),

@@ -65,7 +65,8 @@ static MODEL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     histogram.add(&(0..=100).map(|value| value as f32).collect::<Vec<_>>());
     let clusters = KMeans::default().fit(&histogram, 4).unwrap();
     let scale = Scale { low: 0.0, high: 100.0 };
-    let stage1 = Stage1 { clusters, scale, fractions: vec![0.25; 4], voxels: 101, non_finite: 0 };
+    let stage1 =
+        Stage1 { clusters, scale, fractions: vec![0.25; 4], voxels: 101, non_finite: 0, shading: None };
     let path = FOLDER.path().join("whole.safetensors");
     model::save(&network, &config, &stage1, "train", &path).unwrap();
     std::fs::read(path).unwrap()

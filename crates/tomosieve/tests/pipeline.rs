@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tomosieve::config::Layers;
 use tomosieve::input::Input;
 use tomosieve::ledger::Stage;
-use tomosieve::phantom::{PhantomSpec, Sample};
+use tomosieve::phantom::{Acquisition, PhantomSpec, Sample};
 use tomosieve::pipeline::Job;
 use tomosieve::progress::{Progress, Silent};
 use tomosieve::provenance::Provenance;
@@ -181,6 +181,36 @@ fn labels_that_are_given_are_learned_instead_of_pseudo_labels() {
     let other = Memory::new(Shape::new(1, 64, 64), vec![0.0; 4096]).unwrap();
     let said = train::supervised(&context, &other).unwrap_err().to_string();
     assert!(said.contains("they must be of one shape"), "{said}");
+}
+
+#[test]
+fn shading_is_taken_out_before_anything_else_if_it_is_clear() {
+    let folder = tempfile::tempdir().unwrap();
+    let shape = [24, 128, 128];
+    let clustered = |sample: Sample, classes: usize, shading: &str| {
+        let place = folder.path().join(sample.info().name);
+        let spec = PhantomSpec { shape, acquisition: Acquisition::Noise, ..PhantomSpec::new(sample, 1) };
+        phantom_files::write(spec, &place, true, &Silent).unwrap();
+        let input = Input::open(&place.join("volume"), &OpenOptions::default()).unwrap();
+        let settings = [format!("input.classes={classes}"), format!("input.shading={shading}")];
+        let config = config(&[&settings[0], &settings[1]]);
+        let run = RunDir::create(&place.join(shading)).unwrap();
+        let context =
+            Context { config: &config, input: &input, run: &run, progress: &Silent, memory: 1 << 30 };
+        let found = cluster::run(&context).unwrap();
+        let truth = RunDir::open_labels(&place.join("truth")).unwrap();
+        let truth = Truth::new(truth, Special { background: 0, ignore: 255 }).unwrap();
+        let labels = RunDir::open_labels(&run.pseudo_labels()).unwrap();
+        let counted: f64 = found.fractions.iter().sum();
+        assert!((counted - 1.0).abs() < 1e-9, "shares add up to {counted}");
+        (found, truth.score(labels.as_ref()).unwrap().miou)
+    };
+    let (with, without) =
+        (clustered(Sample::Intergrowth, 4, "auto"), clustered(Sample::Intergrowth, 4, "off"));
+    assert!(with.0.shading.is_some() && without.0.shading.is_none());
+    assert!(with.1 > without.1 + 0.05, "mIoU {:.3}, without shading {:.3}", without.1, with.1);
+    // Where nothing drifts, nothing changes.
+    assert_eq!(clustered(Sample::Sand, 3, "auto"), clustered(Sample::Sand, 3, "off"));
 }
 
 #[test]

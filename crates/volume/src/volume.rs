@@ -170,6 +170,28 @@ pub trait VolumeReader: Send + Sync {
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()>;
 }
 
+impl<R: VolumeReader + ?Sized> VolumeReader for &R {
+    fn info(&self) -> &VolumeInfo {
+        (**self).info()
+    }
+
+    fn slice_names(&self) -> Option<Vec<String>> {
+        (**self).slice_names()
+    }
+
+    fn slices_at_once(&self) -> usize {
+        (**self).slices_at_once()
+    }
+
+    fn read_overhead(&self, threads: usize) -> usize {
+        (**self).read_overhead(threads)
+    }
+
+    fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
+        (**self).read(at, into)
+    }
+}
+
 /// Voxels on their way to a file, `[z, y, x]` with `x` fastest.
 #[derive(Debug, Clone, Copy)]
 pub enum Voxels<'a> {

@@ -1,17 +1,23 @@
 //! Stage 1: pseudo labels from voxel values alone (Sec. III-B, Eq. 1 and 2).
 //!
 //! The volume is streamed: float volumes once for their robust range, then every volume once for its
-//! histogram and once to be labelled. The clustering sees only the histogram.
+//! histogram and once to be labelled, and where shading is taken out once more for the histogram of what is left. The
+//! clustering sees only the histogram.
 
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
-use tomosieve_cluster::{Clusters, Histogram, RangeScan, Scan};
-use tomosieve_volume::{VoxelType, Voxels, read_ahead};
+use tomosieve_cluster::{Clustering, Clusters, Histogram, KMeans, RangeScan, Scan};
+use tomosieve_volume::{VolumeReader, VoxelType, Voxels, read_ahead};
 
 use super::Context;
+use crate::config::ShadingConfig;
 use crate::scale::Scale;
+use crate::shading::{self, Shading, Unshaded};
 use crate::{Error, Result, drawing, palette, scan_chart, shares};
+
+/// Percentiles between which shading is looked for.
+const SHADING_RANGE: [f64; 2] = [0.1, 99.9];
 
 /// What stage 1 leaves for the stages after it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,6 +32,9 @@ pub struct Stage1 {
     pub non_finite: u64,
     /// Share of each class among the voxels.
     pub fractions: Vec<f64>,
+    /// The shading that was taken out before anything else; scale and clustering are those of what is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shading: Option<Shading>,
 }
 
 /// Fits the clustering and writes the pseudo labels.
@@ -44,7 +53,7 @@ pub fn run(context: &Context<'_>) -> Result<Stage1> {
     let mut writer = run.create_like(&run.pseudo_labels(), input, Some(table))?;
     let mut labels = Vec::new();
     progress.begin("labelling", shape.z as u64, 0, "slices");
-    stream(context, |voxels| {
+    stream(context, context.volume(&stage1).as_ref(), |voxels| {
         labels.resize(voxels.len(), 0);
         clusters.assign_slice(voxels, &mut labels)?;
         if !known {
@@ -72,10 +81,39 @@ pub fn fit(context: &Context<'_>) -> Result<Stage1> {
     Ok(stage1)
 }
 
+/// The volume's histogram, without its shading if that is clear.
+fn seen(context: &Context<'_>) -> Result<(Histogram, Option<Shading>)> {
+    let Context { config, input, progress, .. } = *context;
+    let values = histogram(context)?;
+    let range = Scale::between(&values, SHADING_RANGE);
+    if config.input.shading == ShadingConfig::Off || range.low >= range.high {
+        return Ok((values, None));
+    }
+    let Ok(two) = KMeans::default().fit(&clipped(&values, range), 2) else {
+        return Ok((values, None)); // of one value: nothing can drift
+    };
+    let (range, means) = ([range.low, range.high], [two.means[0] as f32, two.means[1] as f32]);
+    let adjacent = config.input.slices > 1;
+    progress.begin("looking for shading", shading::slices(input.shape()) as u64, 0, "slices");
+    let found = shading::fit(input.reader.as_ref(), range, means, adjacent, || {
+        progress.advance(1, "");
+        if progress.stopped() { Err(Error::Stopped { stage: "cluster" }) } else { Ok(()) }
+    })?;
+    progress.end();
+    if !found.is_clear() {
+        return Ok((values, None));
+    }
+    progress.note(&format!("{found}; input.shading = \"off\" leaves it"));
+    let [low, high] = found.corrected_range();
+    let mut values = Histogram::uniform(low, high, config.cluster.bins)?;
+    count(context, &Unshaded::new(input.reader.as_ref(), &found), &mut values)?;
+    Ok((values, Some(found)))
+}
+
 /// The volume's histogram, and what stage 1 makes of it.
 fn fitted(context: &Context<'_>) -> Result<(Histogram, Stage1)> {
     let Context { config, input, progress, .. } = *context;
-    let values = histogram(context)?;
+    let (values, shading) = seen(context)?;
     let scale = Scale::between(&values, config.input.percentiles);
     if values.non_finite() > 0 {
         progress.note(&format!(
@@ -95,6 +133,7 @@ fn fitted(context: &Context<'_>) -> Result<(Histogram, Stage1)> {
         scale,
         voxels: input.shape().voxels() as u64,
         non_finite: values.non_finite(),
+        shading,
     };
     Ok((values, stage1))
 }
@@ -119,7 +158,7 @@ fn clipped(values: &Histogram, scale: Scale) -> Histogram {
 /// # Errors
 /// When the volume cannot be read, holds too few distinct values, or the files cannot be written.
 pub fn scan(context: &Context<'_>, classes: RangeInclusive<usize>) -> Result<Scan> {
-    let values = histogram(context)?;
+    let (values, _) = seen(context)?;
     let scale = Scale::between(&values, context.config.input.percentiles);
     let scan = tomosieve_cluster::scan(&clipped(&values, scale), &values, classes)?;
     context.run.write_json(&context.run.scan(), &scan)?;
@@ -142,7 +181,7 @@ pub fn histogram(context: &Context<'_>) -> Result<Histogram> {
         _ => {
             let mut scan = RangeScan::new();
             progress.begin("finding the range", slices, 0, "slices");
-            stream(context, |voxels| {
+            stream(context, context.input.reader.as_ref(), |voxels| {
                 scan.add(voxels);
                 Ok(())
             })?;
@@ -150,19 +189,28 @@ pub fn histogram(context: &Context<'_>) -> Result<Histogram> {
             Histogram::for_floats(&scan, context.config.cluster.bins)?
         }
     };
-    progress.begin("counting values", slices, 0, "slices");
-    stream(context, |voxels| {
-        values.add(voxels);
-        Ok(())
-    })?;
-    progress.end();
+    count(context, context.input.reader.as_ref(), &mut values)?;
     Ok(values)
 }
 
-/// Hands the volume over slab by slab, and reads ahead meanwhile.
-fn stream(context: &Context<'_>, mut each: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
-    let reader = context.input.reader.as_ref();
-    let slice = context.input.shape().slice_voxels();
+/// Counts every voxel of a volume.
+fn count(context: &Context<'_>, reader: &dyn VolumeReader, values: &mut Histogram) -> Result<()> {
+    context.progress.begin("counting values", reader.shape().z as u64, 0, "slices");
+    stream(context, reader, |voxels| {
+        values.add(voxels);
+        Ok(())
+    })?;
+    context.progress.end();
+    Ok(())
+}
+
+/// Hands a volume over slab by slab, and reads ahead meanwhile.
+fn stream(
+    context: &Context<'_>,
+    reader: &dyn VolumeReader,
+    mut each: impl FnMut(&[f32]) -> Result<()>,
+) -> Result<()> {
+    let slice = reader.shape().slice_voxels();
     let depth = crate::plan::stream_depth(reader, context.memory);
     read_ahead(reader, depth, |voxels| {
         if context.progress.stopped() {

@@ -152,6 +152,8 @@ pub fn run(context: &Context<'_>, truth: &Truth) -> Result<Evaluation> {
     if student.is_file() {
         let model = model::load(&student, &context.device()?)?;
         let sweep = predict::sweep(context, &model)?;
+        let stage1 = context.stage1()?;
+        let volume = context.volume(&stage1);
         let mut matrix = ConfusionMatrix::new(truth.classes, 256)?;
         let slices: Vec<usize> = truth.slices().collect();
         let mut sure = 0_u64;
@@ -159,7 +161,7 @@ pub fn run(context: &Context<'_>, truth: &Truth) -> Result<Evaluation> {
         // Runs of neighbouring labelled slices share their slabs.
         for stretch in slices.chunk_by(|a, b| a + 1 == *b) {
             let wanted = stretch[0]..stretch[stretch.len() - 1] + 1;
-            sweep.run(input.reader.as_ref(), &model.predictor, wanted, |slice| {
+            sweep.run(volume.as_ref(), &model.predictor, wanted, |slice| {
                 progress.advance(1, "");
                 sure += slice.confidence.iter().map(|&c| u64::from(c)).sum::<u64>();
                 truth.add(&mut matrix, slice.z, slice.labels)

@@ -138,7 +138,9 @@ impl Seen {
     /// Looks at the slice with the network of a stage.
     fn new(context: &Context<'_>, question: &Question, stage: Stage, path: &Path) -> Result<Self> {
         let Context { input, progress, .. } = *context;
-        let (z, shape, reader) = (question.slice, input.shape(), input.reader.as_ref());
+        let (z, shape, stage1) = (question.slice, input.shape(), context.stage1()?);
+        let volume = context.volume(&stage1);
+        let reader = volume.as_ref();
         let training = context.device()?.autodiff();
         let model = model::load(path, &context.device()?)?;
         let classes = match question.class {
@@ -211,7 +213,8 @@ fn write_maps(path: &Path, shape: Shape, maps: &[Vec<f32>]) -> Result<()> {
 fn grey_values(context: &Context<'_>, z: usize, scale: Scale) -> Result<Vec<f32>> {
     let shape = context.input.shape();
     let mut values = vec![0.0; shape.slice_voxels()];
-    context.input.reader.read(&Region::slab(shape, z..z + 1)?, &mut values)?;
+    let stage1 = context.stage1()?;
+    context.volume(&stage1).read(&Region::slab(shape, z..z + 1)?, &mut values)?;
     values.iter_mut().for_each(|value| *value = scale.apply(*value));
     Ok(values)
 }

@@ -1,6 +1,7 @@
 //! The stages of the method, one file each. They meet only in the run folder.
 
 use tomosieve_nn::device;
+use tomosieve_volume::VolumeReader;
 
 use crate::batches::{Stream, generator};
 use crate::config::Config;
@@ -11,6 +12,7 @@ use crate::plan::TrainingLanes;
 use crate::pool::{Labelling, Pool};
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
+use crate::shading::Unshaded;
 use crate::{Error, Result};
 
 pub mod cluster;
@@ -41,10 +43,19 @@ impl Context<'_> {
     }
 
     /// What stage 1 found.
-    fn stage1(&self) -> Result<cluster::Stage1> {
+    pub(crate) fn stage1(&self) -> Result<cluster::Stage1> {
         let path = self.run.clusters();
         let found = self.run.read_json(&path)?;
         found.ok_or_else(|| Error::file(path, "missing; run `tomosieve cluster` first"))
+    }
+
+    /// The volume as all stages see it: without the shading that stage 1 found.
+    pub(crate) fn volume<'a>(&'a self, stage1: &'a cluster::Stage1) -> Box<dyn VolumeReader + 'a> {
+        let reader = self.input.reader.as_ref();
+        match &stage1.shading {
+            Some(shading) => Box::new(Unshaded::new(reader, shading)),
+            None => Box::new(reader),
+        }
     }
 
     /// Where partial-volume rims go, if they are to go anywhere.
@@ -76,8 +87,8 @@ impl Context<'_> {
         let plan = Pool::plan(shape, config.input.slices, crop, voxels, &mut rng)?;
         let total: usize = plan.iter().map(|(region, _)| region.voxels()).sum();
         self.progress.begin("reading crops", total as u64, 0, "voxels");
-        let (reader, scale) = (self.input.reader.as_ref(), stage1.scale);
-        let pool = Pool::load(reader, plan, config.input.slices, scale, labelling, |voxels| {
+        let (volume, slices) = (self.volume(stage1), config.input.slices);
+        let pool = Pool::load(volume.as_ref(), plan, slices, stage1.scale, labelling, |voxels| {
             self.progress.advance(voxels as u64, "");
         })?;
         self.progress.end();

@@ -29,7 +29,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     let mut parts = Parts::new(folder, shape)?;
     let done = parts.done();
     progress.begin("predict", shape.z as u64, done as u64, "slices");
-    sweep.run(input.reader.as_ref(), &model.predictor, done..shape.z, |slice| {
+    sweep.run(context.volume(&stage1).as_ref(), &model.predictor, done..shape.z, |slice| {
         if progress.stopped() {
             return Err(Error::Stopped { stage: "predict" });
         }
