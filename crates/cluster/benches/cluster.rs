@@ -4,7 +4,7 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use tomosieve_cluster::{Clustering, Clusters, Gmm, Histogram, KMeans, MultiOtsu, RangeScan};
+use tomosieve_cluster::{Clustering, Gmm, Histogram, KMeans, MultiOtsu, RangeScan, Value};
 
 /// Voxels of a slab: 4 slices of 2048².
 const VOXELS: usize = 4 << 22;
@@ -36,17 +36,29 @@ fn full() -> Histogram {
     values
 }
 
-#[divan::bench(name = "histogram/u16", sample_count = 10)]
-fn histogram_u16(bencher: Bencher<'_, '_>) {
-    let (slab, mut values) = (slab(), Histogram::integer(0, 65_535).unwrap());
-    bencher.counter(ItemsCount::new(VOXELS)).bench_local(|| values.add(black_box(&slab)));
+/// The slab in whole units of `by`.
+fn integers<T: TryFrom<u32>>(by: f32) -> Vec<T> {
+    slab().iter().filter_map(|v| T::try_from((v / by) as u32).ok()).collect()
 }
 
-#[divan::bench(name = "histogram/u8", sample_count = 10)]
-fn histogram_u8(bencher: Bencher<'_, '_>) {
-    let slab: Vec<f32> = slab().iter().map(|v| (v / 256.0).floor()).collect();
-    let mut values = Histogram::integer(0, 255).unwrap();
-    bencher.counter(ItemsCount::new(VOXELS)).bench_local(|| values.add(black_box(&slab)));
+fn count<V: Value>(bencher: Bencher<'_, '_>, slab: &[V], highest: i64) {
+    let mut values = Histogram::integer(0, highest).unwrap();
+    bencher.counter(ItemsCount::new(slab.len())).bench_local(|| values.add(black_box(slab)));
+}
+
+#[divan::bench(name = "histogram/65536/f32", sample_count = 10)]
+fn histogram_floats(bencher: Bencher<'_, '_>) {
+    count(bencher, &slab(), 65_535);
+}
+
+#[divan::bench(name = "histogram/65536/u16", sample_count = 10)]
+fn histogram_words(bencher: Bencher<'_, '_>) {
+    count(bencher, &integers::<u16>(1.0), 65_535);
+}
+
+#[divan::bench(name = "histogram/256/u8", sample_count = 10)]
+fn histogram_bytes(bencher: Bencher<'_, '_>) {
+    count(bencher, &integers::<u8>(256.0), 255);
 }
 
 #[divan::bench(name = "range_scan/f32", sample_count = 10)]
@@ -55,16 +67,22 @@ fn range_scan(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(VOXELS)).bench_local(|| scan.add(black_box(&slab)));
 }
 
-fn assign(bencher: Bencher<'_, '_>, clusters: &Clusters) {
-    let (slab, mut labels) = (slab(), vec![0; VOXELS]);
+fn assign<V: Value>(bencher: Bencher<'_, '_>, slab: &[V], classes: usize) {
+    let clusters = KMeans::default().fit(&full(), classes).unwrap();
+    let mut labels = vec![0; slab.len()];
     bencher
-        .counter(ItemsCount::new(VOXELS))
-        .bench_local(|| clusters.assign_slice(black_box(&slab), &mut labels));
+        .counter(ItemsCount::new(slab.len()))
+        .bench_local(|| clusters.assign_slice(black_box(slab), &mut labels));
 }
 
-#[divan::bench(name = "assign/kmeans", args = [4, 10, 255], sample_count = 10)]
-fn assign_kmeans(bencher: Bencher<'_, '_>, classes: usize) {
-    assign(bencher, &KMeans::default().fit(&full(), classes).unwrap());
+#[divan::bench(name = "assign/kmeans/f32", args = [4, 10, 255], sample_count = 10)]
+fn assign_floats(bencher: Bencher<'_, '_>, classes: usize) {
+    assign(bencher, &slab(), classes);
+}
+
+#[divan::bench(name = "assign/kmeans/u16", args = [4, 10, 255], sample_count = 10)]
+fn assign_words(bencher: Bencher<'_, '_>, classes: usize) {
+    assign(bencher, &integers::<u16>(1.0), classes);
 }
 
 #[divan::bench(name = "fit/kmeans/65536", args = [4, 10, 32, 255], sample_count = 3)]

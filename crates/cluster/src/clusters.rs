@@ -4,17 +4,11 @@
 //! them. Threshold methods have `K − 1` cuts; a Gaussian mixture may return to a class beyond another (a wide component
 //! on both sides of a narrow one), so its intervals may repeat classes.
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::histogram::Histogram;
-
-/// Values labelled at a time, per thread.
-const BLOCK: usize = 1024;
-
-/// Up to this many cuts, comparing with all of them beats a binary search, since the comparisons vectorise.
-const FEW_CUTS: usize = 48;
+use crate::value::Value;
 
 /// On which side a value equal to a threshold falls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,40 +139,17 @@ impl Clusters {
     ///
     /// # Errors
     /// [`Error::Length`] unless there is one label for each value.
-    pub fn assign_slice(&self, values: &[f32], labels: &mut [u8]) -> Result<()> {
+    pub fn assign_slice<V: Value>(&self, values: &[V], labels: &mut [u8]) -> Result<()> {
         if values.len() != labels.len() {
             return Err(Error::Length { got: labels.len(), expected: values.len() });
         }
-        let few = self.cuts.len() <= FEW_CUTS;
-        labels.par_chunks_mut(64 * BLOCK).zip(values.par_chunks(64 * BLOCK)).for_each(|(labels, values)| {
-            for (labels, values) in labels.chunks_mut(BLOCK).zip(values.chunks(BLOCK)) {
-                if few {
-                    self.assign_block(values, labels);
-                } else {
-                    for (label, &value) in labels.iter_mut().zip(values) {
-                        *label = self.assign(value);
-                    }
-                }
-            }
-        });
+        V::label(self, values, labels);
         Ok(())
     }
 
-    /// Branch-free: the interval of a value is the number of cuts it has reached.
-    fn assign_block(&self, values: &[f32], labels: &mut [u8]) {
-        labels.fill(0);
-        for &cut in &self.cuts {
-            for (interval, &value) in labels.iter_mut().zip(values) {
-                *interval += u8::from(value >= cut);
-            }
-        }
-        // Only a mixture's intervals are not the classes themselves; a look-up would not vectorise.
-        if !self.intervals.iter().copied().eq(0..self.intervals.len() as u8) {
-            labels.iter_mut().for_each(|label| *label = self.intervals[usize::from(*label)]);
-        }
-        for (label, &value) in labels.iter_mut().zip(values) {
-            *label = if value.abs() < f32::INFINITY { *label } else { 0 };
-        }
+    /// Smallest `f32` of each interval but the first, ascending.
+    pub(crate) fn cuts(&self) -> &[f32] {
+        &self.cuts
     }
 }
 

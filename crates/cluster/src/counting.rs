@@ -14,7 +14,7 @@ const BLOCK: usize = 512;
 const SMALL: usize = 4096;
 
 /// One share of `values` for each thread of the current rayon pool, none so small that its table costs more than it.
-pub(crate) fn shares(values: &[f32]) -> Chunks<'_, f32> {
+pub(crate) fn shares<V: Sync>(values: &[V]) -> Chunks<'_, V> {
     values.par_chunks(values.len().div_ceil(rayon::current_num_threads()).clamp(1 << 16, 1 << 30))
 }
 
@@ -22,21 +22,21 @@ pub(crate) fn shares(values: &[f32]) -> Chunks<'_, f32> {
 const WHOLE: f32 = 12_582_912.0;
 
 /// Where the bins lie.
-pub(crate) struct Bins {
+pub struct Bins {
     /// Bins stand for single integers.
     pub(crate) exact: bool,
     /// Lower edge of the first.
     pub(crate) edge: f64,
     /// Upper edge of the last.
     pub(crate) upper: f64,
-    /// Width of each.
-    pub(crate) width: f64,
+    /// Bins to a unit of the values.
+    pub(crate) scale: f64,
     /// How many.
     pub(crate) len: usize,
 }
 
 /// What one thread counted.
-pub(crate) struct Partial {
+pub struct Partial {
     pub(crate) counts: Vec<u64>,
     pub(crate) clamped: u64,
     pub(crate) non_finite: u64,
@@ -48,8 +48,6 @@ impl Bins {
         let bins = self.len;
         let stride = bins + 1; // the extra bin holds the non-finite
         let lanes = if bins <= SMALL { 4 } else { 1 };
-        let (edge, upper, scale) = (self.edge, self.upper, 1.0 / self.width);
-        let last = (bins - 1) as f64;
         let mut tables = vec![0_u32; stride * lanes];
         let mut at = [0_u32; BLOCK];
         let mut clamped = 0_u64;
@@ -59,10 +57,9 @@ impl Bins {
             if !whole.is_some_and(|first| whole_numbers(block, first, bins as u32, at)) {
                 let mut outside = 0_u32;
                 for (bin, &v) in at.iter_mut().zip(block) {
-                    let x = f64::from(v);
-                    let nearest = ((x - edge) * scale).clamp(0.0, last) as i32 as u32;
+                    let (nearest, beyond) = self.place(v);
                     let finite = v.abs() < f32::INFINITY;
-                    outside += u32::from(finite && !(edge..=upper).contains(&x));
+                    outside += u32::from(finite && beyond);
                     *bin = if finite { nearest } else { bins as u32 };
                 }
                 clamped += u64::from(outside);
@@ -86,6 +83,39 @@ impl Bins {
         }
         let non_finite = counts.pop().unwrap_or(0);
         Partial { counts, clamped, non_finite }
+    }
+
+    /// Counts integers from 0 to less than `CELLS` by value, in as many tables as there are `LANES`, and only then by bin.
+    pub(crate) fn count_cells<V, const CELLS: usize, const LANES: usize>(&self, values: &[V]) -> Partial
+    where
+        V: Copy,
+        usize: From<V>,
+    {
+        let mut cells = vec![0_u32; LANES * CELLS];
+        if let Some(tables) = cells.as_chunks_mut::<CELLS>().0.first_chunk_mut::<LANES>() {
+            let (whole, rest) = values.as_chunks::<LANES>();
+            for values in whole {
+                tables.iter_mut().zip(values).for_each(|(table, &value)| table[usize::from(value)] += 1);
+            }
+            rest.iter().for_each(|&value| tables[0][usize::from(value)] += 1);
+        }
+        let (mut counts, mut clamped) = (vec![0; self.len], 0);
+        for cell in 0..CELLS {
+            let count: u64 = cells[cell..].iter().step_by(CELLS).map(|&count| u64::from(count)).sum();
+            if count > 0 {
+                let (bin, beyond) = self.place(cell as f32);
+                counts[bin as usize] += count;
+                clamped += if beyond { count } else { 0 };
+            }
+        }
+        Partial { counts, clamped, non_finite: 0 }
+    }
+
+    /// The bin of a finite value, and whether the value lies outside of all.
+    fn place(&self, value: f32) -> (u32, bool) {
+        let x = f64::from(value);
+        let nearest = ((x - self.edge) * self.scale).clamp(0.0, (self.len - 1) as f64) as i32 as u32;
+        (nearest, !(self.edge..=self.upper).contains(&x))
     }
 
     /// The integer of the first bin, if all bins are integers that [`WHOLE`] can find.

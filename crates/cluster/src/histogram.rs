@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::counting::{Bins, Partial, shares};
 use crate::error::{Error, Result};
+use crate::value::Value;
 
 /// Most bins a histogram may have: beyond it the tables stop fitting a cache by far and nothing is gained.
 pub const MAX_BINS: usize = 1 << 24;
@@ -78,10 +79,10 @@ impl Histogram {
     /// Counts `values`, shared among the threads of the current rayon pool.
     ///
     /// NaN and infinite values are counted apart and not binned; finite values outside the range go to the end bins.
-    pub fn add(&mut self, values: &[f32]) {
+    pub fn add<V: Value>(&mut self, values: &[V]) {
         let (upper, len) = (self.upper(), self.counts.len());
-        let bins = Bins { exact: self.exact, edge: self.edge, upper, width: self.width, len };
-        let partials: Vec<Partial> = shares(values).map(|share| bins.count(share)).collect();
+        let bins = Bins { exact: self.exact, edge: self.edge, upper, scale: 1.0 / self.width, len };
+        let partials: Vec<Partial> = shares(values).map(|share| V::count(&bins, share)).collect();
         for partial in partials {
             for (sum, count) in self.counts.iter_mut().zip(&partial.counts) {
                 *sum += count;

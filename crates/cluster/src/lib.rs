@@ -27,10 +27,12 @@ pub mod clusters;
 mod counting;
 pub mod error;
 pub mod histogram;
+mod labelling;
 pub mod methods;
 mod partition;
 pub mod range_scan;
 pub mod scan;
+pub mod value;
 
 pub use clustering::{Clustering, MAX_CLASSES};
 pub use clusters::{Clusters, Tie};
@@ -42,3 +44,4 @@ pub use methods::multi_otsu::MultiOtsu;
 pub use methods::{by_name, names};
 pub use range_scan::RangeScan;
 pub use scan::{Candidate, Scan, scan};
+pub use value::Value;

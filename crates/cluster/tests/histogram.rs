@@ -2,7 +2,7 @@
 #![allow(clippy::float_cmp)] // what is exact is compared exactly
 
 use proptest::prelude::*;
-use tomosieve_cluster::{Error, Histogram, RangeScan};
+use tomosieve_cluster::{Error, Histogram, RangeScan, Value};
 
 /// Reproducible values without a generator: a low-discrepancy sequence in [0, 1).
 fn spread(n: usize) -> impl Iterator<Item = f32> {
@@ -65,6 +65,33 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Integers are counted by value first, whatever the bins.
+    #[test]
+    fn integers_are_counted_as_their_floats_are(
+        seed in any::<u32>(),
+        len in 0_usize..70_000,
+        (lo, hi) in (-300_i64..66_000, -300_i64..66_000).prop_map(|(a, b)| (a.min(b), a.max(b))),
+        bins in 1_usize..500,
+    ) {
+        fn check<V: Value + Copy + Into<f32>>(values: &[V], empty: &Histogram) -> Result<(), TestCaseError> {
+            let floats: Vec<f32> = values.iter().map(|&v| v.into()).collect();
+            let (mut found, mut expected) = (empty.clone(), empty.clone());
+            found.add(values);
+            expected.add(&floats);
+            prop_assert_eq!(found, expected);
+            Ok(())
+        }
+        let words: Vec<u16> = (0..len as u32).map(|i| ((i ^ seed).wrapping_mul(2_654_435_761) >> 16) as u16).collect();
+        let bytes: Vec<u8> = words.iter().map(|word| (word >> 8) as u8).collect();
+        let uniform = Histogram::uniform(lo as f64, hi as f64 + 0.7, bins).unwrap();
+        for empty in [Histogram::integer(lo, hi).unwrap(), uniform] {
+            check(&words, &empty)?;
+            check(&bytes, &empty)?;
+        }
+    }
+}
+
 #[test]
 fn clamping_moves_the_tails_onto_the_ends() {
     let mut values = Histogram::integer(0, 9).unwrap();
@@ -111,6 +138,7 @@ fn threads_do_not_matter() {
             let mut scan = RangeScan::new();
             histogram.add(&values);
             scan.add(&values);
+            histogram.add(&values.iter().map(|&v| v as u16).collect::<Vec<_>>());
             (histogram, scan)
         })
     };

@@ -63,6 +63,11 @@ fn every_method_conforms() {
             }
             assert_eq!(labels[labels.len() - 2..], [0, 0], "{name}: non-finite values are background");
 
+            let words: Vec<u16> = (0..1010).collect();
+            let mut of_words = vec![9; words.len()];
+            clusters.assign_slice(&words, &mut of_words).unwrap();
+            assert_eq!(of_words, labels[5..][..1010], "{name}: integers are labelled as floats are");
+
             let stored = serde_json::to_string(&clusters).unwrap();
             let read: Clusters = serde_json::from_str(&stored).unwrap();
             let mut again = vec![9; all.len()];
@@ -306,5 +311,35 @@ proptest! {
             let nearest = clusters.means.iter().map(|&m| distance(m)).fold(f64::INFINITY, f64::min);
             prop_assert!(distance(clusters.means[usize::from(label)]) <= nearest * (1.0 + 1e-12) + 1e-9);
         }
+    }
+
+    /// Few cuts and many, below all integers, among them and beyond.
+    #[test]
+    fn integers_are_labelled_as_their_floats_are(
+        cuts in prop_oneof![
+            prop::collection::vec(-400.0_f32..400.0, 0..30),
+            prop::collection::vec(-1e5_f32..1e5, 0..30),
+            prop::collection::vec((-10_i16..300).prop_map(f32::from), 0..12),
+        ],
+        mixed in any::<bool>(),
+    ) {
+        let mut cuts = cuts;
+        cuts.sort_by(f32::total_cmp);
+        let classes = cuts.len() + 1;
+        let intervals: Vec<usize> = (0..classes).map(|i| if mixed { i * 7 % classes } else { i }).collect();
+        let stored = serde_json::json!({
+            "method": "test", "means": vec![0.0; classes], "weights": vec![0.0; classes],
+            "variances": vec![0.0; classes], "thresholds": cuts, "intervals": intervals, "inertia": 0.0,
+            "log_likelihood": null, "bic": null, "iterations": null, "cuts": cuts,
+        });
+        let clusters: Clusters = serde_json::from_value(stored).unwrap();
+        let words: Vec<u16> = (0..=u16::MAX).collect();
+        let bytes: Vec<u8> = (0..=u8::MAX).collect();
+        let expected: Vec<u8> = words.iter().map(|&word| clusters.assign(f32::from(word))).collect();
+        let mut labels = vec![0; words.len()];
+        clusters.assign_slice(&words, &mut labels).unwrap();
+        prop_assert!(labels == expected);
+        clusters.assign_slice(&bytes, &mut labels[..256]).unwrap();
+        prop_assert_eq!(&labels[..256], &expected[..256]);
     }
 }
