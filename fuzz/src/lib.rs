@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Once};
 
 use tempfile::TempDir;
-use tomosieve_volume::{OpenOptions, Region, open};
+use tomosieve_volume::{OpenOptions, Region, VoxelBuffer, open};
 
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a folder for the files"));
 
@@ -34,7 +34,9 @@ pub fn open_and_read(path: &Path) {
     let size = [shape.z.min(3), shape.y.min(40), shape.x.min(40)];
     let start = [shape.z - size[0], (shape.y - size[1]) / 2, 0];
     let region = Region { start, size };
+    let mut native = VoxelBuffer::default();
     let _ = volume.read(&region, &mut vec![0.0; region.voxels()]);
+    let _ = volume.read_native(&region, &mut native);
 }
 
 /// The golden Zarr array whose metadata is fuzzed, as a folder that can be written to.

@@ -145,13 +145,15 @@ fn reading(reader: &dyn VolumeReader) -> u64 {
     reader.read_overhead(rayon::current_num_threads()) as u64
 }
 
-/// Bytes that stage 1 has of a voxel: its value in the slab at hand and in the next, and its label.
-const STREAMED: usize = 9;
+/// Bytes that stage 1 has of a slice: its voxels in the slab at hand and in the next, and their labels.
+fn streamed(reader: &dyn VolumeReader) -> usize {
+    reader.shape().slice_voxels() * (2 * reader.info().voxel_type.native().bytes() + 1)
+}
 
 /// Slices that stage 1 streams at once: whole layers of what decodes together, if memory allows.
 pub fn stream_depth(reader: &dyn VolumeReader, memory: u64) -> usize {
     let shape = reader.shape();
-    let bytes = (shape.slice_voxels() * STREAMED) as u64;
+    let bytes = streamed(reader) as u64;
     let depth = ((memory / 4).min(LARGEST_SLAB) / bytes.max(1)).clamp(1, shape.z as u64) as usize;
     whole_layers(depth, reader.slices_at_once())
 }
@@ -304,9 +306,7 @@ impl Plan {
                 Stage::Cluster,
                 format!("{} into {} classes", config.cluster.method, config.input.classes),
                 // Half, since stage 1 has no network.
-                BASE / 2
-                    + (stream_depth(reader, limit) * shape.slice_voxels() * STREAMED) as u64
-                    + reading(reader),
+                BASE / 2 + (stream_depth(reader, limit) * streamed(reader)) as u64 + reading(reader),
                 3.0 * shape.z as f64 * trial.read,
             ),
             (

@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 use crate::read_ahead::read_ahead;
 use crate::region::Shape;
 use crate::slab::{depth_for, whole_layers};
-use crate::volume::{VolumeReader, VolumeWriter, VoxelType, Voxels};
+use crate::volume::{VolumeReader, VolumeWriter, VoxelType};
+use crate::voxels::Voxels;
 
 /// The output type that keeps an input's values: itself where it can be written. Labels of a wider
 /// type are counted on to fit 16 bits.
@@ -22,7 +23,7 @@ pub fn output_type(input: VoxelType, labels: bool) -> VoxelType {
 
 /// Copies all voxels of `volume` into `writer` and finishes it; `false` if `step` asked for a stop.
 ///
-/// While a slab is written the next one is read, so two of them are in memory, as `f32` and as
+/// While a slab is written the next one is read, so two of them are in memory, as they are read and as
 /// what is written: `memory` bytes at most, or else what decodes together. `step` is told how many
 /// slices more are written, and answers whether to go on.
 ///
@@ -37,17 +38,24 @@ pub fn copy(
     memory: u64,
     step: &mut dyn FnMut(usize) -> bool,
 ) -> Result<bool> {
-    let depth = depth(volume, memory)?;
+    let depth = depth(volume, voxel_type, memory)?;
     let slice = volume.shape().slice_voxels();
     let unfit = |found| Error::Value { path: volume.info().source.clone(), found, expected: voxel_type };
-    let (mut bytes, mut words) = (Vec::new(), Vec::new());
-    let whole = read_ahead(volume, depth, |values| -> Result<bool> {
-        writer.write(match voxel_type {
-            VoxelType::U8 => Voxels::U8(cast(values, &mut bytes, |v| last_bits(v) as u8).map_err(unfit)?),
-            VoxelType::U16 => Voxels::U16(cast(values, &mut words, |v| last_bits(v) as u16).map_err(unfit)?),
-            _ => Voxels::F32(values),
-        })?;
-        Ok(step(values.len() / slice))
+    let (mut bytes, mut words, mut floats) = (Vec::new(), Vec::new(), Vec::new());
+    let whole = read_ahead(volume, depth, |voxels| -> Result<bool> {
+        if voxels.voxel_type() == voxel_type {
+            writer.write(voxels)?;
+        } else {
+            let values = voxels.as_f32(&mut floats);
+            writer.write(match voxel_type {
+                VoxelType::U8 => Voxels::U8(cast(values, &mut bytes, |v| last_bits(v) as u8).map_err(unfit)?),
+                VoxelType::U16 => {
+                    Voxels::U16(cast(values, &mut words, |v| last_bits(v) as u16).map_err(unfit)?)
+                }
+                _ => Voxels::F32(values),
+            })?;
+        }
+        Ok(step(voxels.len() / slice))
     })?;
     if whole {
         writer.finish()?;
@@ -55,18 +63,22 @@ pub fn copy(
     Ok(whole)
 }
 
-/// Voxels of a slab, as `f32`, that a processor's cache holds.
-const CACHED: u64 = 1 << 21;
+/// Bytes of a slab that a processor's cache holds.
+const CACHED: u64 = 1 << 23;
 
 /// Slices to a slab: as many as memory allows, in whole layers of what decodes together.
-fn depth(volume: &dyn VolumeReader, memory: u64) -> Result<usize> {
+fn depth(volume: &dyn VolumeReader, written: VoxelType, memory: u64) -> Result<usize> {
     let shape: Shape = volume.shape();
     let layer = volume.slices_at_once().clamp(1, shape.z.max(1));
     let slice = shape.slice_voxels() as u64;
-    // Two slabs as `f32`, and one as the bytes that are written and packed.
-    let fits = depth_for(memory, slice.saturating_mul(16), 0, 0)?;
+    let read = volume.info().voxel_type.native();
+    // Two slabs as they are read, one that is written, as it is and packed, and one on the way from type to type.
+    let between = if read == written || read == VoxelType::F32 { 0 } else { size_of::<f32>() };
+    let voxel = (2 * read.bytes() + 2 * written.bytes() + between) as u64;
+    let fits = depth_for(memory, slice.saturating_mul(voxel), 0, 0)?;
     // As many as stay in the processor's cache until they are written, but one for each thread.
-    let cached = usize::try_from(CACHED / slice.max(1)).unwrap_or(usize::MAX);
+    let bytes = slice.saturating_mul(read.bytes() as u64);
+    let cached = usize::try_from(CACHED / bytes.max(1)).unwrap_or(usize::MAX);
     let enough = cached.max(rayon::current_num_threads());
     let depth = fits.min(enough.next_multiple_of(layer));
     Ok(whole_layers(depth, layer))

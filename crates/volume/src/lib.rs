@@ -1,7 +1,8 @@
 //! Voxels in and out: slabs, tiles and the file formats of synchrotron tomography.
 //!
-//! A volume is opened with [`open`], whatever its format, and read box by box as `f32`, so that
-//! it may be larger than memory; results are streamed out slice after slice with [`create`].
+//! A volume is opened with [`open`], whatever its format, and read box by box, as `f32` or as the
+//! file has its voxels, so that it may be larger than memory; results are streamed out slice after
+//! slice with [`create`].
 //! Everything is counted in voxels and written `[z, y, x]`, `x` running fastest.
 //!
 //! ```
@@ -43,6 +44,7 @@ pub mod region;
 pub mod slab;
 pub mod tile;
 pub mod volume;
+pub mod voxels;
 
 pub use copy::{copy, output_type};
 pub use error::{Error, ErrorKind, Result};
@@ -55,4 +57,5 @@ pub use read_ahead::read_ahead;
 pub use region::{Region, Shape};
 pub use slab::{Slab, Slabs, depth_for, reflect};
 pub use tile::{Tile, Tiles};
-pub use volume::{VolumeInfo, VolumeReader, VolumeWriter, VoxelType, Voxels};
+pub use volume::{VolumeInfo, VolumeReader, VolumeWriter, VoxelType};
+pub use voxels::{VoxelBuffer, Voxels};

@@ -6,11 +6,12 @@ use std::sync::mpsc::{channel, sync_channel};
 use crate::error::Error;
 use crate::slab::Slabs;
 use crate::volume::VolumeReader;
+use crate::voxels::{VoxelBuffer, Voxels};
 
 /// Hands the voxels of `volume` to `each` in slabs of `depth` slices, in z order, until it answers
 /// that it wants no more; returns whether it got all.
 ///
-/// Two slabs are in memory, the one at hand and the next.
+/// Two slabs are in memory, the one at hand and the next, in the type that [`VolumeReader::read_native`] hands out.
 ///
 /// # Errors
 ///
@@ -18,12 +19,13 @@ use crate::volume::VolumeReader;
 /// `each` fails with.
 ///
 /// ```
-/// use tomosieve_volume::{Error, Memory, Shape, read_ahead};
+/// use tomosieve_volume::{Error, Memory, Shape, Voxels, read_ahead};
 ///
 /// let volume = Memory::new(Shape::new(3, 1, 2), vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0])?;
 /// let mut slabs = Vec::new();
 /// let whole = read_ahead(&volume, 2, |voxels| {
-///     slabs.push(voxels.to_vec());
+///     let Voxels::F32(values) = voxels else { panic!("it is in memory as f32") };
+///     slabs.push(values.to_vec());
 ///     Ok::<_, Error>(true)
 /// })?;
 /// assert!(whole);
@@ -33,7 +35,7 @@ use crate::volume::VolumeReader;
 pub fn read_ahead<E: From<Error>>(
     volume: &dyn VolumeReader,
     depth: usize,
-    mut each: impl FnMut(&[f32]) -> Result<bool, E>,
+    mut each: impl FnMut(Voxels<'_>) -> Result<bool, E>,
 ) -> Result<bool, E> {
     let shape = volume.shape();
     let readers = rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads()).build();
@@ -42,16 +44,14 @@ pub fn read_ahead<E: From<Error>>(
         // Two buffers go round: one is read into while the other is looked at.
         let (give_back, emptied) = channel();
         for _ in 0..2 {
-            let _ = give_back.send(Vec::new());
+            let _ = give_back.send(VoxelBuffer::default());
         }
         let (send, filled) = sync_channel(0);
         scope.spawn(move || {
             for slab in Slabs::new(shape, depth, 0) {
                 let Ok(mut buffer) = emptied.recv() else { break };
-                let read = slab.region(shape).and_then(|region| {
-                    buffer.resize(region.voxels(), 0.0);
-                    readers.install(|| volume.read(&region, &mut buffer))
-                });
+                let read = slab.region(shape);
+                let read = read.and_then(|at| readers.install(|| volume.read_native(&at, &mut buffer)));
                 if send.send(read.map(|()| buffer)).is_err() {
                     break; // nobody wants more
                 }
@@ -59,7 +59,7 @@ pub fn read_ahead<E: From<Error>>(
         });
         for buffer in filled {
             let buffer = buffer?;
-            if !each(&buffer)? {
+            if !each(buffer.voxels())? {
                 return Ok(false);
             }
             let _ = give_back.send(buffer); // after the last slab nobody takes it

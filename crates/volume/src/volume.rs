@@ -1,6 +1,6 @@
 //! What a volume is to the rest of the program: a description, a reader and a writer.
 //!
-//! Readers hand out any box of voxels as `f32`, `[z, y, x]` with `x` fastest; writers take whole
+//! Readers hand out any box of voxels as `f32` or as the file has them, `[z, y, x]` with `x` fastest; writers take whole
 //! slices in z order. Integers of up to 16 bits are exact in `f32`, wider ones are rounded to the
 //! nearest; NaN and infinities pass through.
 
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::error::Result;
 use crate::region::{Region, Shape};
+use crate::voxels::{VoxelBuffer, Voxels};
 
 /// How one voxel is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,6 +61,15 @@ impl VoxelType {
             Self::U16 | Self::I16 | Self::F16 => 2,
             Self::U32 | Self::I32 | Self::F32 => 4,
             Self::F64 => 8,
+        }
+    }
+
+    /// The type that [`VolumeReader::read_native`] hands such voxels out in: their own where [`Voxels`] has it, else `f32`.
+    #[must_use]
+    pub const fn native(self) -> Self {
+        match self {
+            Self::U8 | Self::U16 => self,
+            _ => Self::F32,
         }
     }
 
@@ -168,6 +178,17 @@ pub trait VolumeReader: Send + Sync {
     /// If the region does not lie within the volume, the buffer does not fit it, or the file
     /// cannot be read or is damaged there.
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()>;
+
+    /// Reads the voxels of `at` in the type [`VoxelType::native`] tells, or in `f32` where a reader has nothing else:
+    /// the same values as [`VolumeReader::read`] gives, without converting what need not be.
+    ///
+    /// # Errors
+    ///
+    /// As for [`VolumeReader::read`].
+    fn read_native(&self, at: &Region, into: &mut VoxelBuffer) -> Result<()> {
+        at.check_within(self.shape())?;
+        self.read(at, into.f32s(at.voxels()))
+    }
 }
 
 impl<R: VolumeReader + ?Sized> VolumeReader for &R {
@@ -190,41 +211,8 @@ impl<R: VolumeReader + ?Sized> VolumeReader for &R {
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
         (**self).read(at, into)
     }
-}
-
-/// Voxels on their way to a file, `[z, y, x]` with `x` fastest.
-#[derive(Debug, Clone, Copy)]
-pub enum Voxels<'a> {
-    /// 8-bit unsigned: labels, and probabilities scaled to 0–255.
-    U8(&'a [u8]),
-    /// 16-bit unsigned.
-    U16(&'a [u16]),
-    /// Single precision.
-    F32(&'a [f32]),
-}
-
-impl Voxels<'_> {
-    /// How many voxels there are.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::U8(v) => v.len(),
-            Self::U16(v) => v.len(),
-            Self::F32(v) => v.len(),
-        }
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The type a file of these voxels has.
-    pub fn voxel_type(&self) -> VoxelType {
-        match self {
-            Self::U8(_) => VoxelType::U8,
-            Self::U16(_) => VoxelType::U16,
-            Self::F32(_) => VoxelType::F32,
-        }
+    fn read_native(&self, at: &Region, into: &mut VoxelBuffer) -> Result<()> {
+        (**self).read_native(at, into)
     }
 }
 

@@ -101,6 +101,33 @@ fn every_value_that_fits_is_kept() {
 }
 
 #[test]
+fn integers_become_any_type_that_holds_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = values(SHAPE);
+    for from in [VoxelType::U8, VoxelType::U16] {
+        let path = folder.path().join("in.npy");
+        write(OutputKind::Npy, &path, SHAPE, from, &OutputMeta::default(), &all, 9).unwrap();
+        let volume = open_plain(&path).unwrap();
+        for to in [VoxelType::U8, VoxelType::U16, VoxelType::F32] {
+            let path = folder.path().join("out.npy");
+            let writer = create(OutputKind::Npy, &path, SHAPE, to, &OutputMeta::default()).unwrap();
+            assert!(copy(&*volume, writer, to, 1 << 17, &mut |_| true).unwrap());
+            let copied = open_plain(&path).unwrap();
+            assert_eq!(copied.info().voxel_type, to);
+            assert!(read_all(&*copied) == all, "{from} to {to}");
+        }
+    }
+    let path = folder.path().join("large.npy");
+    write(OutputKind::Npy, &path, SHAPE, VoxelType::U16, &OutputMeta::default(), &vec![256.0; all.len()], 9)
+        .unwrap();
+    let out = folder.path().join("small.npy");
+    let writer = create(OutputKind::Npy, &out, SHAPE, VoxelType::U8, &OutputMeta::default()).unwrap();
+    let error =
+        copy(&*open_plain(&path).unwrap(), writer, VoxelType::U8, 1 << 20, &mut |_| true).unwrap_err();
+    assert!(error.to_string().contains("the value 256 does not fit uint8"), "{error}");
+}
+
+#[test]
 fn types_are_kept_where_they_can_be() {
     assert_eq!(output_type(VoxelType::U16, false), VoxelType::U16);
     assert_eq!(output_type(VoxelType::I32, false), VoxelType::F32);

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use cap::Cap;
-use common::{entries, open_plain};
+use common::{entries, open_plain, read};
 use tomosieve_volume::Region;
 
 /// Files here have some kilobytes; a reader that asks for more than this trusts their headers.
@@ -133,7 +133,7 @@ fn try_read(path: &Path) -> bool {
     } else {
         Region { start: [0; 3], size: [1, shape.y.min(9), shape.x.min(9)] }
     };
-    volume.read(&region, &mut vec![0.0; region.voxels()]).is_ok()
+    read(&*volume, &region).is_ok()
 }
 
 /// Damages the volumes of a room in turn.

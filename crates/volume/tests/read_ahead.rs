@@ -39,7 +39,7 @@ fn slabs_of_any_depth_are_the_volume() {
     for depth in [0, 1, 2, 5, 9] {
         let (mut all, mut sizes) = (Vec::new(), Vec::new());
         let whole = read_ahead(&volume(), depth, |voxels| -> Result<bool, Error> {
-            all.extend_from_slice(voxels);
+            all.extend_from_slice(voxels.as_f32(&mut Vec::new()));
             sizes.push(voxels.len() / SHAPE.slice_voxels());
             Ok(true)
         });

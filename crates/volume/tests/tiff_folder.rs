@@ -6,7 +6,9 @@ use std::fs;
 use std::path::Path;
 
 use common::{open_plain, read_all, values, write};
-use tomosieve_volume::{Error, ErrorKind, OutputKind, OutputMeta, Region, Shape, TiffCompression, VoxelType};
+use tomosieve_volume::{
+    Error, ErrorKind, OutputKind, OutputMeta, Region, Shape, TiffCompression, VoxelBuffer, VoxelType,
+};
 
 /// Writes one slice of one value.
 fn slice(path: &Path, shape: [usize; 2], voxel_type: VoxelType, value: f32) {
@@ -120,6 +122,10 @@ fn a_slice_that_goes_away_while_reading_is_named() {
     slice(&path.join("slice_00001.tif"), [4, 5], VoxelType::U8, 0.0);
     let error = volume.read(&Region::whole(shape), &mut voxels).unwrap_err();
     assert!(matches!(error, Error::SliceShape { .. }), "{error}");
+    fs::remove_file(path.join("slice_00001.tif")).unwrap();
+    slice(&path.join("slice_00001.tif"), [4, 4], VoxelType::U16, 0.0);
+    let error = volume.read_native(&Region::whole(shape), &mut VoxelBuffer::default()).unwrap_err();
+    assert!(matches!(error, Error::SliceType { .. }), "{error}");
     let short = volume.read(&Region::whole(shape), &mut voxels[1..]);
     assert!(matches!(short, Err(Error::BufferSize { .. })));
 }

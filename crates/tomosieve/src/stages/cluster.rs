@@ -55,7 +55,11 @@ pub fn run(context: &Context<'_>) -> Result<Stage1> {
     progress.begin("labelling", shape.z as u64, 0, "slices");
     stream(context, context.volume(&stage1).as_ref(), |voxels| {
         labels.resize(voxels.len(), 0);
-        clusters.assign_slice(voxels, &mut labels)?;
+        match voxels {
+            Voxels::U8(values) => clusters.assign_slice(values, &mut labels),
+            Voxels::U16(values) => clusters.assign_slice(values, &mut labels),
+            Voxels::F32(values) => clusters.assign_slice(values, &mut labels),
+        }?;
         if !known {
             counts = shares::sum(&counts, &shares::tally(&labels));
         }
@@ -181,8 +185,9 @@ pub fn histogram(context: &Context<'_>) -> Result<Histogram> {
         _ => {
             let mut scan = RangeScan::new();
             progress.begin("finding the range", slices, 0, "slices");
+            let mut floats = Vec::new();
             stream(context, context.input.reader.as_ref(), |voxels| {
-                scan.add(voxels);
+                scan.add(voxels.as_f32(&mut floats));
                 Ok(())
             })?;
             progress.end();
@@ -197,7 +202,11 @@ pub fn histogram(context: &Context<'_>) -> Result<Histogram> {
 fn count(context: &Context<'_>, reader: &dyn VolumeReader, values: &mut Histogram) -> Result<()> {
     context.progress.begin("counting values", reader.shape().z as u64, 0, "slices");
     stream(context, reader, |voxels| {
-        values.add(voxels);
+        match voxels {
+            Voxels::U8(voxels) => values.add(voxels),
+            Voxels::U16(voxels) => values.add(voxels),
+            Voxels::F32(voxels) => values.add(voxels),
+        }
         Ok(())
     })?;
     context.progress.end();
@@ -208,7 +217,7 @@ fn count(context: &Context<'_>, reader: &dyn VolumeReader, values: &mut Histogra
 fn stream(
     context: &Context<'_>,
     reader: &dyn VolumeReader,
-    mut each: impl FnMut(&[f32]) -> Result<()>,
+    mut each: impl FnMut(Voxels<'_>) -> Result<()>,
 ) -> Result<()> {
     let slice = reader.shape().slice_voxels();
     let depth = crate::plan::stream_depth(reader, context.memory);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::convert::decode;
+use super::convert::Voxel;
 use super::source::Source;
 use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
@@ -77,7 +77,7 @@ impl Flat {
     }
 
     /// See [`crate::VolumeReader::read`].
-    pub(crate) fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
+    pub(crate) fn read<T: Voxel>(&self, at: &Region, into: &mut [T]) -> Result<()> {
         at.check_read(self.shape, into.len())?;
         if into.is_empty() {
             return Ok(());
@@ -88,7 +88,7 @@ impl Flat {
         }
     }
 
-    fn read_c(&self, at: &Region, into: &mut [f32]) -> Result<()> {
+    fn read_c<T: Voxel>(&self, at: &Region, into: &mut [T]) -> Result<()> {
         let [_, height, width] = at.size;
         into.par_chunks_mut(height * width).zip(at.range(0).into_par_iter()).try_for_each(|(slice, z)| {
             let row = z as u64 * self.shape.y as u64;
@@ -109,9 +109,9 @@ impl Flat {
 
     /// A column `x` of the file is a plane `[y, z]` with z fastest: it is read as such and turned.
     /// A thin slab thus reads the whole file, which the caller has been told in the notes.
-    fn read_fortran(&self, at: &Region, into: &mut [f32]) -> Result<()> {
+    fn read_fortran<T: Voxel>(&self, at: &Region, into: &mut [T]) -> Result<()> {
         let [depth, height, width] = at.size;
-        let mut column = vec![0.0; height * depth];
+        let mut column = vec![T::zeroed(); height * depth];
         for x in at.range(2) {
             let row = x as u64 * self.shape.y as u64;
             let plane = Plane {
@@ -146,12 +146,20 @@ pub(crate) struct Plane<'a> {
 
 impl Plane<'_> {
     /// Reads a window of the plane; `into` has `rows × cols` values.
-    pub(crate) fn read(&self, rows: Range<usize>, cols: Range<usize>, into: &mut [f32]) -> Result<()> {
+    pub(crate) fn read<T: Voxel>(
+        &self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        into: &mut [T],
+    ) -> Result<()> {
         let voxel = self.voxel_type.bytes();
         let row_bytes = self.width * voxel;
         let (skip, wanted) = (cols.start * voxel, cols.len() * voxel);
         if wanted == 0 {
             return Ok(());
+        }
+        if wanted == row_bytes && self.voxel_type == T::TYPE {
+            return self.read_in_place(self.offset + rows.start as u64 * row_bytes as u64, into);
         }
         // Whole rows in blocks are faster than one call a row, unless most would be thrown away.
         let whole_rows = wanted * 8 >= row_bytes;
@@ -164,18 +172,28 @@ impl Plane<'_> {
             let start = self.offset + first as u64 * row_bytes as u64;
             if !whole_rows {
                 self.source.read_at(start + skip as u64, &mut bytes)?;
-                decode(&bytes, self.voxel_type, self.big_endian, into);
+                T::decode(&bytes, self.voxel_type, self.big_endian, into);
                 continue;
             }
             let block = &mut bytes[..count * row_bytes];
             self.source.read_at(start, block)?;
             if wanted == row_bytes {
-                decode(block, self.voxel_type, self.big_endian, into);
+                T::decode(block, self.voxel_type, self.big_endian, into);
                 continue;
             }
             for (row, into) in block.chunks_exact(row_bytes).zip(into.chunks_mut(cols.len())) {
-                decode(&row[skip..skip + wanted], self.voxel_type, self.big_endian, into);
+                T::decode(&row[skip..skip + wanted], self.voxel_type, self.big_endian, into);
             }
+        }
+        Ok(())
+    }
+
+    /// Reads voxels that follow one another and are wanted as they are: straight to where they go.
+    fn read_in_place<T: Voxel>(&self, mut offset: u64, into: &mut [T]) -> Result<()> {
+        for block in into.chunks_mut(BLOCK / size_of::<T>()) {
+            self.source.read_at(offset, bytemuck::cast_slice_mut(block))?;
+            T::reorder(block, self.big_endian); // while it is in the cache
+            offset += size_of_val(block) as u64;
         }
         Ok(())
     }

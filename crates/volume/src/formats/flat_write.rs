@@ -7,19 +7,17 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::convert::encode;
+use super::convert::little_endian;
 use super::partial::{Partial, Progress};
-use super::tiff_write::slice;
 use crate::error::{Error, Result};
-use crate::volume::{VolumeWriter, Voxels};
+use crate::volume::VolumeWriter;
+use crate::voxels::Voxels;
 
 /// Writes a file of a header and little-endian voxels.
 pub(super) struct FlatWriter {
     partial: Partial,
     progress: Progress,
     file: Sink,
-    /// A slice as bytes.
-    buffer: Vec<u8>,
 }
 
 enum Sink {
@@ -35,16 +33,15 @@ impl FlatWriter {
         // No name and no time in gzip's header: the same voxels give the same bytes.
         let file =
             if gzip { Sink::Gzip(GzEncoder::new(file, Compression::fast())) } else { Sink::Plain(file) };
-        let mut writer = Self { partial, progress, file, buffer: header.to_vec() };
-        writer.put()?;
+        let mut writer = Self { partial, progress, file };
+        writer.put(header)?;
         Ok(writer)
     }
 
-    /// Writes what is in the buffer.
-    fn put(&mut self) -> Result<()> {
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
         match &mut self.file {
-            Sink::Plain(file) => file.write_all(&self.buffer),
-            Sink::Gzip(file) => file.write_all(&self.buffer),
+            Sink::Plain(file) => file.write_all(bytes),
+            Sink::Gzip(file) => file.write_all(bytes),
         }
         .map_err(|e| Error::write(self.partial.target(), e))
     }
@@ -53,11 +50,7 @@ impl FlatWriter {
 impl VolumeWriter for FlatWriter {
     fn write(&mut self, voxels: Voxels<'_>) -> Result<()> {
         let slices = self.progress.check(self.partial.target(), voxels)?;
-        for index in 0..slices {
-            self.buffer.clear();
-            encode(slice(voxels, index, self.progress.shape), &mut self.buffer);
-            self.put()?;
-        }
+        self.put(&little_endian(voxels))?;
         self.progress.written += slices;
         Ok(())
     }

@@ -10,16 +10,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use half::f16;
+use bytemuck::NoUninit;
 use rayon::prelude::*;
 use rust_hdf5::format::messages::datatype::IeeeFormat;
 use rust_hdf5::{DatatypeMessage, Filter, H5Dataset, H5File, H5Type};
 
 use super::HDF5;
+use super::convert::Voxel;
 use super::hdf5_find::{Found, find};
+use super::typed::Typed;
 use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
 use crate::volume::{VolumeInfo, VolumeReader, VoxelType};
+use crate::voxels::VoxelBuffer;
 
 /// A chunk is held whole: larger ones are refused before memory is taken for them.
 const MAX_CHUNK: usize = 1 << 30;
@@ -65,7 +68,7 @@ impl Hdf5 {
     }
 
     /// Reads a box of whole rows.
-    fn read_box(&self, z: &Range<usize>, y: &Range<usize>, x: &Range<usize>) -> Result<Vec<f32>> {
+    fn read_box<T: Voxel>(&self, z: &Range<usize>, y: &Range<usize>, x: &Range<usize>) -> Result<Vec<T>> {
         let pooled = self.handles.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let handle = match pooled {
             Some(handle) => handle,
@@ -205,33 +208,25 @@ fn piece(chunk: Option<Vec<usize>>, leading: usize, shape: Shape) -> [usize; 2] 
     }
 }
 
-/// Reads a box as `f32`.
-fn values_of(
+/// Reads a box.
+fn values_of<T: Voxel>(
     dataset: &H5Dataset,
     voxel_type: VoxelType,
     starts: &[usize],
     counts: &[usize],
-) -> rust_hdf5::Result<Vec<f32>> {
-    fn each<T: H5Type>(
-        dataset: &H5Dataset,
-        starts: &[usize],
-        counts: &[usize],
-        convert: fn(T) -> f32,
-    ) -> rust_hdf5::Result<Vec<f32>> {
-        Ok(dataset.read_slice::<T>(starts, counts)?.into_iter().map(convert).collect())
+) -> rust_hdf5::Result<Vec<T>> {
+    // The crate asks for elements of the right size, and hands out the machine's own byte order.
+    fn words<W: H5Type + NoUninit, T: Voxel>(words: &[W], voxel_type: VoxelType) -> Vec<T> {
+        let mut values = vec![T::zeroed(); words.len()];
+        T::decode(bytemuck::cast_slice(words), voxel_type, cfg!(target_endian = "big"), &mut values);
+        values
     }
-    match voxel_type {
-        VoxelType::U8 => each::<u8>(dataset, starts, counts, f32::from),
-        VoxelType::I8 => each::<i8>(dataset, starts, counts, f32::from),
-        VoxelType::U16 => each::<u16>(dataset, starts, counts, f32::from),
-        VoxelType::I16 => each::<i16>(dataset, starts, counts, f32::from),
-        VoxelType::U32 => each::<u32>(dataset, starts, counts, |v| v as f32),
-        VoxelType::I32 => each::<i32>(dataset, starts, counts, |v| v as f32),
-        // The crate knows no half floats, only elements of their size.
-        VoxelType::F16 => each::<u16>(dataset, starts, counts, |v| f16::from_bits(v).to_f32()),
-        VoxelType::F32 => each::<f32>(dataset, starts, counts, |v| v),
-        VoxelType::F64 => each::<f64>(dataset, starts, counts, |v| v as f32),
-    }
+    Ok(match voxel_type.bytes() {
+        1 => words(&dataset.read_slice::<u8>(starts, counts)?, voxel_type),
+        2 => words(&dataset.read_slice::<u16>(starts, counts)?, voxel_type),
+        4 => words(&dataset.read_slice::<u32>(starts, counts)?, voxel_type),
+        _ => words(&dataset.read_slice::<u64>(starts, counts)?, voxel_type),
+    })
 }
 
 /// The voxel type of a dataset's datatype, if voxels can have it.
@@ -277,6 +272,16 @@ impl VolumeReader for Hdf5 {
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
+        self.fill(at, into)
+    }
+
+    fn read_native(&self, at: &Region, into: &mut VoxelBuffer) -> Result<()> {
+        self.fill_native(at, into)
+    }
+}
+
+impl Typed for Hdf5 {
+    fn fill<T: Voxel>(&self, at: &Region, into: &mut [T]) -> Result<()> {
         at.check_read(self.info.shape, into.len())?;
         if into.is_empty() {
             return Ok(());
@@ -290,7 +295,7 @@ impl VolumeReader for Hdf5 {
         };
         let boxes: Vec<_> = cut(0).flat_map(|z| cut(1).map(move |y| (z.clone(), y))).collect();
         for boxes in boxes.chunks(rayon::current_num_threads().max(2)) {
-            let read: Vec<Result<Vec<f32>>> =
+            let read: Vec<Result<Vec<T>>> =
                 boxes.par_iter().map(|(z, y)| self.read_box(z, y, &at.range(2))).collect();
             for ((z, y), voxels) in boxes.iter().zip(read) {
                 let voxels = voxels?;

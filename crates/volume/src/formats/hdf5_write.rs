@@ -14,13 +14,14 @@ use rayon::prelude::*;
 use rust_hdf5::types::VarLenUnicode;
 use rust_hdf5::{H5Dataset, H5File, H5Type, Hdf5Error, LibverBound};
 
-use super::convert::encode;
+use super::convert::little_endian;
 use super::partial::{Partial, Progress};
 use super::tiff_write::slice;
 use super::{HDF5, OutputMeta, units};
 use crate::error::{Error, Result};
 use crate::region::Shape;
-use crate::volume::{VolumeWriter, VoxelType, Voxels};
+use crate::volume::{VolumeWriter, VoxelType};
+use crate::voxels::Voxels;
 
 /// Half a megabyte of labels: few slices, so that one slice is read without many others.
 const CHUNK: Shape = Shape::new(8, 256, 256);
@@ -174,7 +175,8 @@ impl VolumeWriter for Hdf5Writer {
     fn write(&mut self, voxels: Voxels<'_>) -> Result<()> {
         let slices = self.progress.check(self.partial.target(), voxels)?;
         for index in 0..slices {
-            encode(slice(voxels, index, self.progress.shape), &mut self.buffer);
+            let slice = slice(voxels, index, self.progress.shape);
+            self.buffer.extend_from_slice(&little_endian(slice));
             self.progress.written += 1;
             if self.progress.written.is_multiple_of(self.chunk.z) {
                 self.flush()?;

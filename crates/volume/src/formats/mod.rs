@@ -45,6 +45,7 @@ mod tiff_page;
 pub mod tiff_stack;
 mod tiff_tags;
 mod tiff_write;
+mod typed;
 mod units;
 mod zarr_trust;
 

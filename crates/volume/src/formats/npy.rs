@@ -7,13 +7,16 @@
 use std::path::Path;
 
 use super::NPY;
+use super::convert::Voxel;
 use super::flat::{Flat, Order};
 use super::flat_write::FlatWriter;
 use super::partial::Progress;
 use super::source::Source;
+use super::typed::Typed;
 use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
 use crate::volume::{VolumeInfo, VolumeReader, VoxelType};
+use crate::voxels::VoxelBuffer;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 /// Real headers have about a hundred bytes.
@@ -157,6 +160,16 @@ impl VolumeReader for Npy {
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
+        self.fill(at, into)
+    }
+
+    fn read_native(&self, at: &Region, into: &mut VoxelBuffer) -> Result<()> {
+        self.fill_native(at, into)
+    }
+}
+
+impl Typed for Npy {
+    fn fill<T: Voxel>(&self, at: &Region, into: &mut [T]) -> Result<()> {
         self.flat.read(at, into)
     }
 }

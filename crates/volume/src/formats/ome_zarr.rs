@@ -13,12 +13,14 @@ use zarrs::filesystem::FilesystemStore;
 use zarrs::plugin::ExtensionName;
 
 use super::OME_ZARR;
-use super::convert::decode;
+use super::convert::Voxel;
 use super::ome_zarr_meta::{self, Node};
+use super::typed::Typed;
 use super::zarr_trust::{self, Checked};
 use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
 use crate::volume::{VolumeInfo, VolumeReader, VoxelType};
+use crate::voxels::VoxelBuffer;
 
 /// Reads the full level of an OME-Zarr image, or a plain Zarr array.
 pub struct OmeZarr {
@@ -31,10 +33,10 @@ pub struct OmeZarr {
 }
 
 /// What a chunk and a region share, and where its rows go.
-struct Part<'a> {
+struct Part<'a, T> {
     start: [usize; 3],
     size: [usize; 3],
-    rows: Vec<&'a mut [f32]>,
+    rows: Vec<&'a mut [T]>,
 }
 
 /// Whether a folder holds Zarr's metadata.
@@ -101,7 +103,7 @@ impl OmeZarr {
     }
 
     /// Parts a region, and the buffer for it, as its chunks do.
-    fn parts<'a>(&self, at: &Region, into: &'a mut [f32]) -> Vec<Part<'a>> {
+    fn parts<'a, T>(&self, at: &Region, into: &'a mut [T]) -> Vec<Part<'a, T>> {
         let [depth, height, _] = self.chunk;
         let [zs, ys, xs] = std::array::from_fn(|axis| cuts(at.range(axis), self.chunk[axis]));
         let mut parts = Vec::with_capacity(zs.len() * ys.len() * xs.len());
@@ -125,7 +127,7 @@ impl OmeZarr {
     }
 
     /// Unpacks one chunk, or what is asked for of it, and puts its rows where they go.
-    fn read_part(&self, part: Part<'_>) -> Result<()> {
+    fn read_part<T: Voxel>(&self, part: Part<'_, T>) -> Result<()> {
         let (source, voxel_type) = (&self.info.source, self.info.voxel_type);
         let Part { start, size, rows } = part;
         let bytes: ArrayBytes<'static> =
@@ -140,7 +142,7 @@ impl OmeZarr {
         // zarrs hands out the machine's own byte order.
         let big_endian = cfg!(target_endian = "big");
         for (bytes, into) in bytes.chunks_exact(row).zip(rows) {
-            decode(bytes, voxel_type, big_endian, into);
+            T::decode(bytes, voxel_type, big_endian, into);
         }
         Ok(())
     }
@@ -192,6 +194,16 @@ impl VolumeReader for OmeZarr {
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
+        self.fill(at, into)
+    }
+
+    fn read_native(&self, at: &Region, into: &mut VoxelBuffer) -> Result<()> {
+        self.fill_native(at, into)
+    }
+}
+
+impl Typed for OmeZarr {
+    fn fill<T: Voxel>(&self, at: &Region, into: &mut [T]) -> Result<()> {
         at.check_read(self.info.shape, into.len())?;
         if into.is_empty() {
             return Ok(());

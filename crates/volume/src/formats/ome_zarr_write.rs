@@ -20,7 +20,8 @@ use super::pyramid::{Averaged, Rule, factors, levels, shrink};
 use super::{OME_ZARR, OmeVersion, OutputMeta};
 use crate::error::{Error, Result};
 use crate::region::Shape;
-use crate::volume::{VolumeWriter, VoxelType, Voxels};
+use crate::volume::{VolumeWriter, VoxelType};
+use crate::voxels::Voxels;
 
 /// A megabyte of labels, near-cubic: quick to view from any side.
 const CHUNK: Shape = Shape::new(64, 128, 128);

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::region::Shape;
-use crate::volume::{VoxelType, Voxels};
+use crate::volume::VoxelType;
+use crate::voxels::Voxels;
 
 /// A file or folder under `.<name>.partial`; removed when dropped before [`Partial::commit`].
 #[derive(Debug)]

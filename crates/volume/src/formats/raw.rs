@@ -7,12 +7,15 @@
 
 use std::path::Path;
 
+use super::convert::Voxel;
 use super::flat::{Flat, Order};
 use super::source::Source;
+use super::typed::Typed;
 use super::{OpenOptions, RAW, raw_sidecar};
 use crate::error::{Error, Result};
 use crate::region::Region;
 use crate::volume::{VolumeInfo, VolumeReader};
+use crate::voxels::VoxelBuffer;
 
 /// Reads a file of bare voxels, `x` fastest.
 #[derive(Debug)]
@@ -88,6 +91,16 @@ impl VolumeReader for Raw {
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
+        self.fill(at, into)
+    }
+
+    fn read_native(&self, at: &Region, into: &mut VoxelBuffer) -> Result<()> {
+        self.fill_native(at, into)
+    }
+}
+
+impl Typed for Raw {
+    fn fill<T: Voxel>(&self, at: &Region, into: &mut [T]) -> Result<()> {
         self.flat.read(at, into)
     }
 }

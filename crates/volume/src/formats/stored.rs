@@ -10,11 +10,14 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
 use super::OpenOptions;
+use super::convert::Voxel;
 use super::flat::{Flat, Order};
 use super::source::Source;
+use super::typed::Typed;
 use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
 use crate::volume::{VolumeInfo, VolumeReader, VoxelType};
+use crate::voxels::VoxelBuffer;
 
 /// Deflate shrinks no more than this; a header that promises more is damaged, and is refused
 /// before the scratch file fills the disk.
@@ -194,14 +197,25 @@ impl VolumeReader for Stored {
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
-        at.check_read(self.info.shape, into.len())?;
-        match &self.voxels {
-            Voxels::Plain(flat) => flat.read(at, into)?,
-            Voxels::Packed(packed) => packed.flat()?.read(at, into)?,
-        }
+        self.fill(at, into)?;
         if let Some([slope, intercept]) = self.scale {
             into.iter_mut().for_each(|value| *value = *value * slope + intercept);
         }
         Ok(())
+    }
+
+    fn read_native(&self, at: &Region, into: &mut VoxelBuffer) -> Result<()> {
+        self.fill_native(at, into)
+    }
+}
+
+impl Typed for Stored {
+    /// The values before they are scaled.
+    fn fill<T: Voxel>(&self, at: &Region, into: &mut [T]) -> Result<()> {
+        at.check_read(self.info.shape, into.len())?;
+        match &self.voxels {
+            Voxels::Plain(flat) => flat.read(at, into),
+            Voxels::Packed(packed) => packed.flat()?.read(at, into),
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::convert::Voxel;
 use super::numbering;
 use super::partial::{Partial, Progress};
 use super::source::Source;
@@ -16,10 +17,12 @@ use super::tiff_header::TiffHeader;
 use super::tiff_meta::{TiffMeta, imagej_description};
 use super::tiff_page::Page;
 use super::tiff_write::{Encoder, Packed, PageMeta};
+use super::typed::Typed;
 use super::{OutputMeta, TIFF_FOLDER};
 use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
-use crate::volume::{VolumeInfo, VolumeReader, VolumeWriter, VoxelType, Voxels};
+use crate::volume::{VolumeInfo, VolumeReader, VolumeWriter, VoxelType};
+use crate::voxels::{VoxelBuffer, Voxels};
 
 /// Reads a folder of TIFF slices.
 #[derive(Debug)]
@@ -49,7 +52,9 @@ impl TiffFolder {
         for (name, page) in names.iter().zip(pages) {
             let page = page?;
             match &first {
-                Some(first) => check_same(&folder.join(name), &page, first)?,
+                Some(first) => {
+                    page.check_like(&folder.join(name), [first.height, first.width], first.voxel_type)?;
+                }
                 None => first = Some(page),
             }
         }
@@ -123,21 +128,6 @@ fn open_slice(path: &Path) -> Result<(Source, TiffHeader, Page)> {
     Ok((source, header, page))
 }
 
-fn check_same(path: &Path, page: &Page, first: &Page) -> Result<()> {
-    let (found, expected) = ([page.height, page.width], [first.height, first.width]);
-    if found != expected {
-        return Err(Error::SliceShape { path: path.to_path_buf(), found, expected });
-    }
-    if page.voxel_type != first.voxel_type {
-        return Err(Error::SliceType {
-            path: path.to_path_buf(),
-            found: page.voxel_type,
-            expected: first.voxel_type,
-        });
-    }
-    Ok(())
-}
-
 impl VolumeReader for TiffFolder {
     fn info(&self) -> &VolumeInfo {
         &self.info
@@ -148,6 +138,16 @@ impl VolumeReader for TiffFolder {
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
+        self.fill(at, into)
+    }
+
+    fn read_native(&self, at: &Region, into: &mut VoxelBuffer) -> Result<()> {
+        self.fill_native(at, into)
+    }
+}
+
+impl Typed for TiffFolder {
+    fn fill<T: Voxel>(&self, at: &Region, into: &mut [T]) -> Result<()> {
         at.check_read(self.info.shape, into.len())?;
         if into.is_empty() {
             return Ok(());
@@ -159,11 +159,7 @@ impl VolumeReader for TiffFolder {
                 let path = self.info.source.join(name);
                 let (source, header, page) = open_slice(&path)?;
                 // The file may have been replaced since the folder was opened.
-                let expected = [self.info.shape.y, self.info.shape.x];
-                if [page.height, page.width] != expected {
-                    let found = [page.height, page.width];
-                    return Err(Error::SliceShape { path, found, expected });
-                }
+                page.check_like(&path, [self.info.shape.y, self.info.shape.x], self.info.voxel_type)?;
                 page.read(&source, &header, at.range(1), at.range(2), into)
             })
             .collect();

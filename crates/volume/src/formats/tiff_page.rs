@@ -5,9 +5,11 @@
 //! crate, only the strips and tiles the window touches.
 
 use std::ops::Range;
+use std::path::Path;
 
-use tiff::decoder::{DecodingResult, Limits};
+use tiff::decoder::Limits;
 
+use super::convert::Voxel;
 use super::flat::Plane;
 use super::source::Source;
 use super::tiff_header::{Reader, TiffHeader, from_tiff};
@@ -134,14 +136,27 @@ impl Page {
         Ok(())
     }
 
+    /// Checks that the page has the shape `[y, x]` and the type of others; messages name `path`.
+    pub(crate) fn check_like(&self, path: &Path, shape: [usize; 2], voxel_type: VoxelType) -> Result<()> {
+        let found = [self.height, self.width];
+        if found != shape {
+            return Err(Error::SliceShape { path: path.to_path_buf(), found, expected: shape });
+        }
+        if self.voxel_type != voxel_type {
+            let (found, expected) = (self.voxel_type, voxel_type);
+            return Err(Error::SliceType { path: path.to_path_buf(), found, expected });
+        }
+        Ok(())
+    }
+
     /// Reads a window; `into` has `rows × cols` values.
-    pub(crate) fn read(
+    pub(crate) fn read<T: Voxel>(
         &self,
         source: &Source,
         header: &TiffHeader,
         rows: Range<usize>,
         cols: Range<usize>,
-        into: &mut [f32],
+        into: &mut [T],
     ) -> Result<()> {
         if rows.is_empty() || cols.is_empty() {
             return Ok(());
@@ -157,14 +172,14 @@ impl Page {
         }
     }
 
-    fn read_raw(
+    fn read_raw<T: Voxel>(
         &self,
         source: &Source,
         rows_per_strip: usize,
         offsets: &[u64],
         rows: Range<usize>,
         cols: &Range<usize>,
-        into: &mut [f32],
+        into: &mut [T],
     ) -> Result<()> {
         let strip_bytes = (rows_per_strip * self.width * self.voxel_type.bytes()) as u64;
         let mut row = rows.start;
@@ -193,13 +208,13 @@ impl Page {
         Ok(())
     }
 
-    fn read_coded(
+    fn read_coded<T: Voxel>(
         &self,
         source: &Source,
         decoder: Reader<'_>,
         rows: &Range<usize>,
         cols: &Range<usize>,
-        into: &mut [f32],
+        into: &mut [T],
     ) -> Result<()> {
         let (tile_width, tile_height) = decoder.chunk_dimensions();
         let (tile_width, tile_height) = (tile_width as usize, tile_height as usize);
@@ -216,6 +231,7 @@ impl Page {
         limits.ifd_value_size = usize::MAX;
         let mut decoder = decoder.with_limits(limits);
         let across = self.width.div_ceil(tile_width);
+        let mut voxels = Vec::new();
         for down in rows.start / tile_height..rows.end.div_ceil(tile_height) {
             for right in cols.start / tile_width..cols.end.div_ceil(tile_width) {
                 let index = (down * across + right) as u32;
@@ -224,12 +240,41 @@ impl Page {
                     rows: down * tile_height..down * tile_height + data_height as usize,
                     cols: right * tile_width..right * tile_width + data_width as usize,
                 };
-                let voxels = decoder.read_chunk(index).map_err(|e| from_tiff(source.path(), &e))?;
-                copy_decoded(&voxels, &tile, rows, cols, into)
+                voxels.resize(tile.rows.len() * tile.cols.len() * self.voxel_type.bytes(), 0);
+                decoder.read_chunk_bytes(index, &mut voxels).map_err(|e| from_tiff(source.path(), &e))?;
+                self.copy_decoded(&voxels, &tile, rows, cols, into)
                     .ok_or_else(|| Error::damaged(source.path(), "a strip or tile is short"))?;
             }
         }
         Ok(())
+    }
+
+    /// Copies what a tile and the window share; none if the tile has too few voxels.
+    fn copy_decoded<T: Voxel>(
+        &self,
+        voxels: &[u8],
+        tile: &Tile,
+        rows: &Range<usize>,
+        cols: &Range<usize>,
+        into: &mut [T],
+    ) -> Option<()> {
+        let voxel = self.voxel_type.bytes();
+        let left = tile.cols.start.max(cols.start);
+        let right = tile.cols.end.min(cols.end);
+        for row in tile.rows.start.max(rows.start)..tile.rows.end.min(rows.end) {
+            let from = (row - tile.rows.start) * tile.cols.len();
+            let from = from + left - tile.cols.start..from + right - tile.cols.start;
+            let to = (row - rows.start) * cols.len() + left - cols.start;
+            let from = voxels.get(from.start * voxel..from.end * voxel)?;
+            // The decoder hands out the machine's own byte order.
+            T::decode(
+                from,
+                self.voxel_type,
+                cfg!(target_endian = "big"),
+                into.get_mut(to..to + right - left)?,
+            );
+        }
+        Some(())
     }
 }
 
@@ -237,44 +282,6 @@ impl Page {
 struct Tile {
     rows: Range<usize>,
     cols: Range<usize>,
-}
-
-/// Copies what a tile and the window share; none if the tile has too few voxels.
-fn copy_decoded(
-    voxels: &DecodingResult,
-    tile: &Tile,
-    rows: &Range<usize>,
-    cols: &Range<usize>,
-    into: &mut [f32],
-) -> Option<()> {
-    let left = tile.cols.start.max(cols.start);
-    let right = tile.cols.end.min(cols.end);
-    let shared = tile.rows.start.max(rows.start)..tile.rows.end.min(rows.end);
-    macro_rules! copy {
-        ($voxels:expr, $convert:expr) => {
-            for row in shared {
-                let from = (row - tile.rows.start) * tile.cols.len();
-                let from = $voxels.get(from + left - tile.cols.start..from + right - tile.cols.start)?;
-                let to = (row - rows.start) * cols.len() + left - cols.start;
-                let to = into.get_mut(to..to + right - left)?;
-                to.iter_mut().zip(from).for_each(|(to, &from)| *to = $convert(from));
-            }
-        };
-    }
-    match voxels {
-        DecodingResult::U8(v) => copy!(v, f32::from),
-        DecodingResult::I8(v) => copy!(v, f32::from),
-        DecodingResult::U16(v) => copy!(v, f32::from),
-        DecodingResult::I16(v) => copy!(v, f32::from),
-        DecodingResult::U32(v) => copy!(v, |v| v as f32),
-        DecodingResult::I32(v) => copy!(v, |v| v as f32),
-        DecodingResult::U64(v) => copy!(v, |v| v as f32),
-        DecodingResult::I64(v) => copy!(v, |v| v as f32),
-        DecodingResult::F16(v) => copy!(v, half::f16::to_f32),
-        DecodingResult::F32(v) => copy!(v, |v| v),
-        DecodingResult::F64(v) => copy!(v, |v| v as f32),
-    }
-    Some(())
 }
 
 fn check_end(source: &Source, chunk: usize, end: Option<u64>) -> Result<()> {

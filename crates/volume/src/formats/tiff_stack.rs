@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::convert::Voxel;
 use super::flat::{Flat, Order};
 use super::partial::{Partial, Progress};
 use super::source::Source;
@@ -13,10 +14,12 @@ use super::tiff_header::{TiffHeader, page_offsets};
 use super::tiff_meta::{TiffMeta, imagej_description};
 use super::tiff_page::Page;
 use super::tiff_write::{Encoder, Packed, PageMeta, slice};
+use super::typed::Typed;
 use super::{OutputMeta, TIFF_STACK, TiffCompression};
 use crate::error::{Error, Result};
 use crate::region::{Region, Shape};
-use crate::volume::{VolumeInfo, VolumeReader, VolumeWriter, VoxelType, Voxels};
+use crate::volume::{VolumeInfo, VolumeReader, VolumeWriter, VoxelType};
+use crate::voxels::{VoxelBuffer, Voxels};
 
 /// Reads a multi-page TIFF file.
 #[derive(Debug)]
@@ -111,15 +114,8 @@ fn check_pages(source: &Source, header: &TiffHeader, first: &Page, offsets: &[u6
     for (number, page) in pages.into_iter().enumerate() {
         let page = page?;
         // Pages have no file of their own: the message gets the number instead.
-        let path = || source.path().join(format!("page {number}"));
-        let (found, expected) = ([page.height, page.width], [first.height, first.width]);
-        if found != expected {
-            return Err(Error::SliceShape { path: path(), found, expected });
-        }
-        if page.voxel_type != first.voxel_type {
-            let (found, expected) = (page.voxel_type, first.voxel_type);
-            return Err(Error::SliceType { path: path(), found, expected });
-        }
+        let path = source.path().join(format!("page {number}"));
+        page.check_like(&path, [first.height, first.width], first.voxel_type)?;
     }
     Ok(())
 }
@@ -130,6 +126,16 @@ impl VolumeReader for TiffStack {
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
+        self.fill(at, into)
+    }
+
+    fn read_native(&self, at: &Region, into: &mut VoxelBuffer) -> Result<()> {
+        self.fill_native(at, into)
+    }
+}
+
+impl Typed for TiffStack {
+    fn fill<T: Voxel>(&self, at: &Region, into: &mut [T]) -> Result<()> {
         at.check_read(self.info.shape, into.len())?;
         let (source, header, offsets) = match &self.pages {
             Pages::Bare(flat) => return flat.read(at, into),
@@ -143,7 +149,8 @@ impl VolumeReader for TiffStack {
             .zip(&offsets[at.range(0)])
             .map(|(into, &ifd)| {
                 let page = Page::open(source, header, Some(ifd))?;
-                if [page.height, page.width] != [self.info.shape.y, self.info.shape.x] {
+                let Shape { y, x, .. } = self.info.shape;
+                if (page.height, page.width, page.voxel_type) != (y, x, self.info.voxel_type) {
                     return Err(Error::damaged(source.path(), "the file changed while in use"));
                 }
                 page.read(source, header, at.range(1), at.range(2), into)

@@ -1,9 +1,10 @@
 //! Pages into TIFF files: grey, in strips, uncompressed or LZW, which every program reads.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::Path;
 
-use tiff::encoder::{DirectoryEncoder, Rational, TiffEncoder, TiffKind, TiffKindBig, TiffValue};
+use tiff::encoder::{Rational, TiffEncoder, TiffKind, TiffKindBig};
 use tiff::tags::{CompressionMethod, PhotometricInterpretation, ResolutionUnit, SampleFormat, Tag};
 use tiff::{TiffError, TiffResult};
 
@@ -11,7 +12,8 @@ use super::tiff_meta::per_unit;
 use super::{OutputMeta, TiffCompression, lzw};
 use crate::error::{Error, Result};
 use crate::region::Shape;
-use crate::volume::Voxels;
+use crate::volume::VoxelType;
+use crate::voxels::Voxels;
 
 /// What is written beside the voxels.
 pub(super) struct PageMeta {
@@ -46,45 +48,34 @@ const STRIP: usize = 1_000_000;
 /// A slice ready to be written: its strips, packed if the file is to be.
 pub(super) struct Packed<'a> {
     shape: Shape,
-    voxels: Voxels<'a>,
+    voxel_type: VoxelType,
     /// Rows of a strip.
     rows: usize,
-    /// Packed strips; empty where they are written as they are.
-    strips: Vec<Vec<u8>>,
+    /// Strips as the file will have them, in this machine's byte order, which the file tells.
+    strips: Vec<Cow<'a, [u8]>>,
 }
 
 impl<'a> Packed<'a> {
     /// Packs one slice.
     pub(super) fn new(voxels: Voxels<'a>, shape: Shape, compression: TiffCompression) -> Self {
-        let voxel = match voxels {
-            Voxels::U8(_) => 1,
-            Voxels::U16(_) => 2,
-            Voxels::F32(_) => 4,
+        let row = shape.x * voxels.voxel_type().bytes();
+        let rows = STRIP.div_ceil(row);
+        let plain = voxels.bytes().chunks(rows * row);
+        let strips = match compression {
+            TiffCompression::None => plain.map(Cow::Borrowed).collect(),
+            TiffCompression::Lzw => plain.map(|strip| Cow::Owned(lzw::encode(strip))).collect(),
         };
-        let rows = STRIP.div_ceil(shape.x * voxel);
-        let strip = rows * shape.x;
-        let strips = match (compression, voxels) {
-            (TiffCompression::None, _) => Vec::new(),
-            (TiffCompression::Lzw, Voxels::U8(v)) => v.chunks(strip).map(lzw::encode).collect(),
-            (TiffCompression::Lzw, Voxels::U16(v)) => lzw_of(v, strip, u16::to_ne_bytes),
-            (TiffCompression::Lzw, Voxels::F32(v)) => lzw_of(v, strip, f32::to_ne_bytes),
-        };
-        Self { shape, voxels, rows, strips }
+        Self { shape, voxel_type: voxels.voxel_type(), rows, strips }
     }
 
     /// Bits of a voxel, and the TIFF sample format of its type.
     fn sample(&self) -> (u16, SampleFormat) {
-        match self.voxels {
-            Voxels::U8(_) => (8, SampleFormat::Uint),
-            Voxels::U16(_) => (16, SampleFormat::Uint),
-            Voxels::F32(_) => (32, SampleFormat::IEEEFP),
+        match self.voxel_type {
+            VoxelType::U8 => (8, SampleFormat::Uint),
+            VoxelType::U16 => (16, SampleFormat::Uint),
+            _ => (32, SampleFormat::IEEEFP),
         }
     }
-}
-
-/// Packed strips of `strip` values.
-fn lzw_of<T: Copy, const N: usize>(values: &[T], strip: usize, bytes: impl Fn(T) -> [u8; N]) -> Vec<Vec<u8>> {
-    values.chunks(strip).map(|strip| lzw::encode(&bytes_of(strip, &bytes))).collect()
 }
 
 /// A TIFF file in the making. Strips are large pieces, so the file needs no buffer, and no failure can hide in one.
@@ -141,36 +132,14 @@ fn write_page<K: TiffKind>(
     if let Some(text) = &meta.description {
         directory.write_tag(Tag::ImageDescription, text.as_str())?;
     }
-    let plain = page.rows * page.shape.x;
-    let (offsets, counts) = match page.voxels {
-        _ if !page.strips.is_empty() => write_strips(&mut directory, page.strips.iter().map(Vec::as_slice)),
-        Voxels::U8(v) => write_strips(&mut directory, v.chunks(plain)),
-        Voxels::U16(v) => write_strips(&mut directory, v.chunks(plain)),
-        Voxels::F32(v) => write_strips(&mut directory, v.chunks(plain)),
-    }?;
+    let (mut offsets, mut counts) = (Vec::new(), Vec::new());
+    for strip in &page.strips {
+        offsets.push(K::convert_offset(directory.write_data(&**strip)?)?);
+        counts.push(K::convert_offset(strip.len() as u64)?);
+    }
     directory.write_tag(Tag::StripOffsets, K::convert_slice(&offsets))?;
     directory.write_tag(Tag::StripByteCounts, K::convert_slice(&counts))?;
     directory.finish()
-}
-
-/// Where strips came to lie in a file, and how many bytes they have.
-type Strips<K> = (Vec<<K as TiffKind>::OffsetType>, Vec<<K as TiffKind>::OffsetType>);
-
-fn write_strips<'v, K: TiffKind, V: TiffValue + ?Sized + 'v>(
-    directory: &mut DirectoryEncoder<'_, File, K>,
-    strips: impl Iterator<Item = &'v V>,
-) -> TiffResult<Strips<K>> {
-    let mut found = (Vec::new(), Vec::new());
-    for strip in strips {
-        found.0.push(K::convert_offset(directory.write_data(strip)?)?);
-        found.1.push(K::convert_offset(strip.bytes() as u64)?);
-    }
-    Ok(found)
-}
-
-/// The bytes of values, as this machine has them; the file says in which order they are.
-fn bytes_of<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
-    values.iter().flat_map(|&value| bytes(value)).collect()
 }
 
 fn failure(target: &Path, error: TiffError) -> Error {

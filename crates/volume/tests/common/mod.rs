@@ -4,7 +4,8 @@
 use std::path::Path;
 
 use tomosieve_volume::{
-    OpenOptions, OutputKind, OutputMeta, Region, Result, Shape, VolumeReader, VoxelType, Voxels, create, open,
+    OpenOptions, OutputKind, OutputMeta, Region, Result, Shape, VolumeReader, VoxelBuffer, VoxelType, Voxels,
+    create, open,
 };
 
 /// The golden files' voxels.
@@ -23,10 +24,19 @@ pub(crate) fn values(shape: Shape) -> Vec<f32> {
     all
 }
 
-/// A region of a volume.
+/// A region of a volume: read as `f32` and as the file has it, which must be the same.
 pub(crate) fn read(volume: &dyn VolumeReader, region: &Region) -> Result<Vec<f32>> {
     let mut voxels = vec![f32::NAN; region.voxels()];
-    volume.read(region, &mut voxels)?;
+    let read = volume.read(region, &mut voxels);
+    let mut native = VoxelBuffer::default();
+    let read_native = volume.read_native(region, &mut native);
+    assert_eq!(read.is_ok(), read_native.is_ok(), "{read:?} and {read_native:?}");
+    read?;
+    if volume.info().format != "memory" {
+        assert_eq!(native.voxels().voxel_type(), volume.info().voxel_type.native());
+    }
+    let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    assert!(bits(native.voxels().as_f32(&mut Vec::new())) == bits(&voxels), "{region:?}");
     Ok(voxels)
 }
 
