@@ -6,8 +6,7 @@
 use std::path::Path;
 
 use serde::Serialize;
-use tomosieve_volume::slab::whole_layers;
-use tomosieve_volume::{Shape, VolumeReader};
+use tomosieve_volume::{Shape, VolumeReader, slab_depth};
 
 use crate::batches::crops_at_once;
 use crate::config::Config;
@@ -26,7 +25,7 @@ use trial::Trial;
 
 /// What the program itself takes: code, thread stacks, allocator.
 const BASE: u64 = 96 << 20;
-/// What the allocator keeps of a lane on which windows come and go.
+/// What the allocator keeps of a lane on which windows, or unpacked chunks, come and go.
 const LANE: u64 = 12 << 20;
 /// Slabs beyond this gain nothing.
 const LARGEST_SLAB: u64 = 256 << 20;
@@ -150,12 +149,18 @@ fn streamed(reader: &dyn VolumeReader) -> usize {
     reader.shape().slice_voxels() * (2 * reader.info().voxel_type.native().bytes() + 1)
 }
 
-/// Slices that stage 1 streams at once: whole layers of what decodes together, if memory allows.
+/// Slices that stage 1 streams at once.
 pub fn stream_depth(reader: &dyn VolumeReader, memory: u64) -> usize {
-    let shape = reader.shape();
-    let bytes = streamed(reader) as u64;
-    let depth = ((memory / 4).min(LARGEST_SLAB) / bytes.max(1)).clamp(1, shape.z as u64) as usize;
-    whole_layers(depth, reader.slices_at_once())
+    let most = (memory / 4).min(LARGEST_SLAB) / (streamed(reader) as u64).max(1);
+    slab_depth(reader, (most as usize).clamp(1, reader.shape().z))
+}
+
+/// Peak bytes of stage 1: a third of the program, since it has no network, its slabs, and what reading takes and the
+/// allocator keeps of it.
+fn streaming(reader: &dyn VolumeReader, memory: u64) -> u64 {
+    let unpacks = reader.slices_at_once() > 1;
+    let kept = if unpacks { rayon::current_num_threads() as u64 * LANE } else { 0 };
+    BASE / 3 + (stream_depth(reader, memory) * streamed(reader)) as u64 + reading(reader) + kept
 }
 
 /// How many batches of windows a sweep has in work at a time: one a thread of the
@@ -305,8 +310,7 @@ impl Plan {
             (
                 Stage::Cluster,
                 format!("{} into {} classes", config.cluster.method, config.input.classes),
-                // Half, since stage 1 has no network.
-                BASE / 2 + (stream_depth(reader, limit) * streamed(reader)) as u64 + reading(reader),
+                streaming(reader, limit),
                 3.0 * shape.z as f64 * trial.read,
             ),
             (

@@ -3,9 +3,8 @@
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::read_ahead::read_ahead;
-use crate::region::Shape;
-use crate::slab::{depth_for, whole_layers};
+use crate::read_ahead::{read_ahead, slab_depth};
+use crate::slab::depth_for;
 use crate::volume::{VolumeReader, VolumeWriter, VoxelType};
 use crate::voxels::Voxels;
 
@@ -63,25 +62,14 @@ pub fn copy(
     Ok(whole)
 }
 
-/// Bytes of a slab that a processor's cache holds.
-const CACHED: u64 = 1 << 23;
-
-/// Slices to a slab: as many as memory allows, in whole layers of what decodes together.
+/// Slices to a slab: as many as pay, if memory allows.
 fn depth(volume: &dyn VolumeReader, written: VoxelType, memory: u64) -> Result<usize> {
-    let shape: Shape = volume.shape();
-    let layer = volume.slices_at_once().clamp(1, shape.z.max(1));
-    let slice = shape.slice_voxels() as u64;
     let read = volume.info().voxel_type.native();
     // Two slabs as they are read, one that is written, as it is and packed, and one on the way from type to type.
     let between = if read == written || read == VoxelType::F32 { 0 } else { size_of::<f32>() };
     let voxel = (2 * read.bytes() + 2 * written.bytes() + between) as u64;
-    let fits = depth_for(memory, slice.saturating_mul(voxel), 0, 0)?;
-    // As many as stay in the processor's cache until they are written, but one for each thread.
-    let bytes = slice.saturating_mul(read.bytes() as u64);
-    let cached = usize::try_from(CACHED / bytes.max(1)).unwrap_or(usize::MAX);
-    let enough = cached.max(rayon::current_num_threads());
-    let depth = fits.min(enough.next_multiple_of(layer));
-    Ok(whole_layers(depth, layer))
+    let slice = volume.shape().slice_voxels() as u64;
+    Ok(slab_depth(volume, depth_for(memory, slice.saturating_mul(voxel), 0, 0)?))
 }
 
 /// Voxels that a thread casts at a time.

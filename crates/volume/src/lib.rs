@@ -53,7 +53,7 @@ pub use formats::{
     FormatInfo, LabelTable, OmeVersion, OpenOptions, OutputKind, OutputMeta, TiffCompression, create, exists,
     open,
 };
-pub use read_ahead::read_ahead;
+pub use read_ahead::{read_ahead, slab_depth};
 pub use region::{Region, Shape};
 pub use slab::{Slab, Slabs, depth_for, reflect};
 pub use tile::{Tile, Tiles};

@@ -4,7 +4,7 @@
 use std::sync::mpsc::{channel, sync_channel};
 
 use crate::error::Error;
-use crate::slab::Slabs;
+use crate::slab::{Slabs, whole_layers};
 use crate::volume::VolumeReader;
 use crate::voxels::{VoxelBuffer, Voxels};
 
@@ -66,4 +66,17 @@ pub fn read_ahead<E: From<Error>>(
         }
         Ok(true)
     })
+}
+
+/// Bytes of a slab that a processor's cache holds until they are worked on.
+const CACHED: usize = 1 << 23;
+
+/// Slices of the slabs in which a volume is best streamed: as many as stay in the processor's cache, but one for each
+/// thread, and in whole layers of what decodes together; `most` that memory allows.
+pub fn slab_depth(volume: &dyn VolumeReader, most: usize) -> usize {
+    let shape = volume.shape();
+    let layer = volume.slices_at_once().clamp(1, shape.z.max(1));
+    let bytes = shape.slice_voxels().saturating_mul(volume.info().voxel_type.native().bytes());
+    let enough = (CACHED / bytes.max(1)).max(rayon::current_num_threads());
+    whole_layers(most.min(enough.next_multiple_of(layer)), layer)
 }

@@ -300,6 +300,23 @@ fn reads_do_not_depend_on_the_number_of_threads() {
     }
 }
 
+#[test]
+fn a_page_of_tiff_takes_memory_beside_its_voxels_only_where_it_is_packed() {
+    let shape = Shape::new(2, 1024, 1024);
+    let all = values(shape);
+    let folder = tempfile::tempdir().unwrap();
+    for kind in [OutputKind::TiffFolder, OutputKind::TiffStack] {
+        for compression in [TiffCompression::None, TiffCompression::Lzw] {
+            let path = folder.path().join(file_name(kind));
+            let meta = OutputMeta { compression, ..OutputMeta::default() };
+            write(kind, &path, shape, VoxelType::U16, &meta, &all, 2).unwrap();
+            let overhead = open_plain(&path).unwrap().read_overhead(2);
+            let expected = if compression == TiffCompression::None { 2 << 20 } else { 8 << 20 };
+            assert_eq!(overhead, expected, "{kind:?}, {compression:?}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 

@@ -1,6 +1,8 @@
 //! Reading ahead: every slab in order, and nobody waits for a side that has ended.
 
-use tomosieve_volume::{Error, Memory, Region, Shape, VolumeInfo, VolumeReader, read_ahead};
+use tomosieve_volume::{
+    Error, Memory, Region, Shape, VolumeInfo, VolumeReader, VoxelType, read_ahead, slab_depth,
+};
 
 const SHAPE: Shape = Shape::new(5, 2, 3);
 
@@ -69,4 +71,37 @@ fn either_side_may_end_early() {
     });
     assert!(failed.unwrap_err().0.contains("damaged: a test"));
     assert_eq!(seen, 2);
+}
+
+/// A large volume of which so many slices decode together, and nothing can be read.
+struct Layered(VolumeInfo, usize);
+
+impl VolumeReader for Layered {
+    fn info(&self) -> &VolumeInfo {
+        &self.0
+    }
+
+    fn slices_at_once(&self) -> usize {
+        self.1
+    }
+
+    fn read(&self, _: &Region, _: &mut [f32]) -> Result<(), Error> {
+        Err(Error::Damaged { path: "layered".into(), what: "a test".into() })
+    }
+}
+
+#[test]
+fn slabs_suit_the_cache_the_threads_and_what_decodes_together() {
+    let depth = |voxel_type, layer, most, threads| {
+        let info = VolumeInfo::new("test", "layered", Shape::new(4096, 1024, 1024), voxel_type);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| slab_depth(&Layered(info, layer), most))
+    };
+    assert_eq!(depth(VoxelType::U8, 1, 100, 2), 8);
+    assert_eq!(depth(VoxelType::U16, 1, 100, 2), 4);
+    assert_eq!(depth(VoxelType::F64, 1, 100, 2), 2); // handed out as f32
+    assert_eq!(depth(VoxelType::U16, 1, 100, 7), 7);
+    assert_eq!(depth(VoxelType::U16, 3, 100, 2), 6);
+    assert_eq!(depth(VoxelType::U16, 3, 5, 2), 3);
+    assert_eq!(depth(VoxelType::U16, 64, 51, 2), 51);
 }

@@ -8,6 +8,9 @@ use half::f16;
 use crate::volume::VoxelType;
 use crate::voxels::Voxels;
 
+/// Whether this machine's own order of bytes is big-endian.
+pub(crate) const BIG_ENDIAN: bool = cfg!(target_endian = "big");
+
 /// A type that voxels are handed out in: the file's own ([`VoxelType::native`]), or `f32`.
 pub(crate) trait Voxel: Pod + Send + Sync {
     /// Its name.
@@ -47,8 +50,9 @@ macro_rules! as_stored {
             }
 
             fn reorder(values: &mut [Self], big_endian: bool) {
-                let order = if big_endian { Self::from_be } else { Self::from_le };
-                values.iter_mut().for_each(|value| *value = order(*value));
+                if big_endian != BIG_ENDIAN {
+                    values.iter_mut().for_each(|value| *value = value.swap_bytes());
+                }
             }
         }
     };
@@ -76,15 +80,16 @@ impl Voxel for f32 {
     }
 
     fn reorder(values: &mut [Self], big_endian: bool) {
-        let order = if big_endian { u32::from_be } else { u32::from_le };
-        values.iter_mut().for_each(|value| *value = Self::from_bits(order(value.to_bits())));
+        if big_endian != BIG_ENDIAN {
+            values.iter_mut().for_each(|value| *value = Self::from_bits(value.to_bits().swap_bytes()));
+        }
     }
 }
 
 /// The little-endian bytes of some voxels: their own, on a machine that has them so.
 pub(crate) fn little_endian(voxels: Voxels<'_>) -> Cow<'_, [u8]> {
     let mut bytes = Cow::Borrowed(voxels.bytes());
-    if cfg!(target_endian = "big") {
+    if BIG_ENDIAN {
         bytes.to_mut().chunks_exact_mut(voxels.voxel_type().bytes()).for_each(<[u8]>::reverse);
     }
     bytes

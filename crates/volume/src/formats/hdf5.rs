@@ -16,7 +16,7 @@ use rust_hdf5::format::messages::datatype::IeeeFormat;
 use rust_hdf5::{DatatypeMessage, Filter, H5Dataset, H5File, H5Type};
 
 use super::HDF5;
-use super::convert::Voxel;
+use super::convert::{BIG_ENDIAN, Voxel};
 use super::hdf5_find::{Found, find};
 use super::typed::Typed;
 use crate::error::{Error, Result};
@@ -218,7 +218,7 @@ fn values_of<T: Voxel>(
     // The crate asks for elements of the right size, and hands out the machine's own byte order.
     fn words<W: H5Type + NoUninit, T: Voxel>(words: &[W], voxel_type: VoxelType) -> Vec<T> {
         let mut values = vec![T::zeroed(); words.len()];
-        T::decode(bytemuck::cast_slice(words), voxel_type, cfg!(target_endian = "big"), &mut values);
+        T::decode(bytemuck::cast_slice(words), voxel_type, BIG_ENDIAN, &mut values);
         values
     }
     Ok(match voxel_type.bytes() {
@@ -268,7 +268,8 @@ impl VolumeReader for Hdf5 {
     fn read_overhead(&self, threads: usize) -> usize {
         // Each thread has a box: packed, unpacked, in order, and as values.
         let values = self.piece[0] * self.piece[1] * self.info.shape.x;
-        threads.max(2) * values * (3 * self.info.voxel_type.bytes() + size_of::<f32>())
+        let voxel_type = self.info.voxel_type;
+        threads.max(2) * values * (3 * voxel_type.bytes() + voxel_type.native().bytes())
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {

@@ -13,7 +13,7 @@ use zarrs::filesystem::FilesystemStore;
 use zarrs::plugin::ExtensionName;
 
 use super::OME_ZARR;
-use super::convert::Voxel;
+use super::convert::{BIG_ENDIAN, Voxel};
 use super::ome_zarr_meta::{self, Node};
 use super::typed::Typed;
 use super::zarr_trust::{self, Checked};
@@ -140,9 +140,8 @@ impl OmeZarr {
             return Err(Error::damaged(source, "the chunks hold another number of voxels"));
         }
         // zarrs hands out the machine's own byte order.
-        let big_endian = cfg!(target_endian = "big");
         for (bytes, into) in bytes.chunks_exact(row).zip(rows) {
-            T::decode(bytes, voxel_type, big_endian, into);
+            T::decode(bytes, voxel_type, BIG_ENDIAN, into);
         }
         Ok(())
     }
@@ -183,12 +182,13 @@ impl VolumeReader for OmeZarr {
     }
 
     fn read_overhead(&self, threads: usize) -> usize {
-        // Of each thread's chunk what is packed and what is unpacked, and where the rows of a layer of chunks go.
+        // Of each thread's chunk what is packed, what is unpacked and what is asked for, and where the rows of a layer of
+        // chunks go.
         let shape = self.info.shape;
         let [depth, height, width] = self.chunk;
         let chunk = depth.saturating_mul(height).saturating_mul(width);
         let layer = depth.min(shape.z).saturating_mul(shape.slice_voxels());
-        let unpacked = chunk.saturating_mul(2 * threads.min(layer.div_ceil(chunk)));
+        let unpacked = chunk.saturating_mul(3 * threads.min(layer.div_ceil(chunk)));
         let rows = (layer / width).saturating_mul(size_of::<&[f32]>());
         unpacked.saturating_mul(self.info.voxel_type.bytes()).saturating_add(rows)
     }

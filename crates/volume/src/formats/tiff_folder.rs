@@ -28,6 +28,7 @@ use crate::voxels::{VoxelBuffer, Voxels};
 #[derive(Debug)]
 pub struct TiffFolder {
     info: VolumeInfo,
+    first: Page,
     names: Vec<String>,
 }
 
@@ -73,7 +74,7 @@ impl TiffFolder {
             notes,
             source: folder.to_path_buf(),
         };
-        Ok(Self { info, names })
+        Ok(Self { info, first, names })
     }
 }
 
@@ -135,6 +136,10 @@ impl VolumeReader for TiffFolder {
 
     fn slice_names(&self) -> Option<Vec<String>> {
         Some(self.names.iter().map(|name| numbering::stem(name).to_string()).collect())
+    }
+
+    fn read_overhead(&self, threads: usize) -> usize {
+        self.first.read_overhead(&self.info, threads)
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {

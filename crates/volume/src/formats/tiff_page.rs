@@ -9,13 +9,13 @@ use std::path::Path;
 
 use tiff::decoder::Limits;
 
-use super::convert::Voxel;
-use super::flat::Plane;
+use super::convert::{BIG_ENDIAN, Voxel};
+use super::flat::{Order, Plane};
 use super::source::Source;
 use super::tiff_header::{Reader, TiffHeader, from_tiff};
 use super::tiff_tags::{PALETTE, PHOTOMETRIC, Tags};
 use crate::error::{Error, Result};
-use crate::volume::VoxelType;
+use crate::volume::{VolumeInfo, VoxelType};
 
 /// No compression here shrinks further than this; a header that promises more is damaged, and is
 /// refused before memory is taken for it.
@@ -94,6 +94,16 @@ impl Page {
         match &self.layout {
             Layout::Raw { offsets, .. } => offsets.first().copied(),
             Layout::Coded { .. } => None,
+        }
+    }
+
+    /// See [`crate::VolumeReader::read_overhead`]: with pages like this one a block a thread, or a page that is unpacked.
+    pub(crate) fn read_overhead(&self, info: &VolumeInfo, threads: usize) -> usize {
+        match self.layout {
+            Layout::Raw { .. } => Order::C.read_overhead(info, threads),
+            Layout::Coded { .. } => {
+                2 * threads.min(info.shape.z) * info.shape.slice_voxels() * info.voxel_type.bytes()
+            }
         }
     }
 
@@ -267,12 +277,7 @@ impl Page {
             let to = (row - rows.start) * cols.len() + left - cols.start;
             let from = voxels.get(from.start * voxel..from.end * voxel)?;
             // The decoder hands out the machine's own byte order.
-            T::decode(
-                from,
-                self.voxel_type,
-                cfg!(target_endian = "big"),
-                into.get_mut(to..to + right - left)?,
-            );
+            T::decode(from, self.voxel_type, BIG_ENDIAN, into.get_mut(to..to + right - left)?);
         }
         Some(())
     }

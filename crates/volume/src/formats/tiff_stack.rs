@@ -25,6 +25,7 @@ use crate::voxels::{VoxelBuffer, Voxels};
 #[derive(Debug)]
 pub struct TiffStack {
     info: VolumeInfo,
+    first: Page,
     pages: Pages,
 }
 
@@ -70,16 +71,16 @@ impl TiffStack {
         }
         let told = meta.images.unwrap_or(1);
         if offsets.len() == 1 && told > 1 {
-            return Self::bare(source, &header, &first, told, info);
+            return Self::bare(source, &header, first, told, info);
         }
         info.notes.insert(0, format!("z runs over the {} pages.", offsets.len()));
-        Ok(Self { info, pages: Pages::Chain { source, header, offsets } })
+        Ok(Self { info, first, pages: Pages::Chain { source, header, offsets } })
     }
 
     fn bare(
         source: Source,
         header: &TiffHeader,
-        first: &Page,
+        first: Page,
         slices: usize,
         mut info: VolumeInfo,
     ) -> Result<Self> {
@@ -103,7 +104,7 @@ impl TiffStack {
             order: Order::C,
         };
         flat.check_length()?;
-        Ok(Self { info, pages: Pages::Bare(flat) })
+        Ok(Self { info, first, pages: Pages::Bare(flat) })
     }
 }
 
@@ -123,6 +124,10 @@ fn check_pages(source: &Source, header: &TiffHeader, first: &Page, offsets: &[u6
 impl VolumeReader for TiffStack {
     fn info(&self) -> &VolumeInfo {
         &self.info
+    }
+
+    fn read_overhead(&self, threads: usize) -> usize {
+        self.first.read_overhead(&self.info, threads)
     }
 
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
