@@ -9,13 +9,14 @@ use serde::Serialize;
 use tomosieve_volume::{Shape, VolumeReader, slab_depth};
 
 use crate::batches::crops_at_once;
-use crate::config::Config;
+use crate::config::{Config, ShadingConfig};
 use crate::inference::Sweep;
 use crate::input::Input;
 use crate::ledger::{Ledger, Stage, Standing};
 use crate::parts::Parts;
 use crate::pool;
 use crate::run_dir::RunDir;
+use crate::shading;
 use crate::stages::steps;
 use crate::{Error, Result};
 
@@ -155,12 +156,17 @@ pub fn stream_depth(reader: &dyn VolumeReader, memory: u64) -> usize {
     slab_depth(reader, (most as usize).clamp(1, reader.shape().z))
 }
 
-/// Peak bytes of stage 1: a third of the program, since it has no network, its slabs, and what reading takes and the
-/// allocator keeps of it.
-fn streaming(reader: &dyn VolumeReader, memory: u64) -> u64 {
+/// Peak bytes of stage 1: a third of the program, since it has no network, its slabs or what it takes to look for shading,
+/// and what reading takes and the allocator keeps of it.
+fn streaming(reader: &dyn VolumeReader, config: &Config, memory: u64) -> u64 {
     let unpacks = reader.slices_at_once() > 1;
     let kept = if unpacks { rayon::current_num_threads() as u64 * LANE } else { 0 };
-    BASE / 3 + (stream_depth(reader, memory) * streamed(reader)) as u64 + reading(reader) + kept
+    let slabs = (stream_depth(reader, memory) * streamed(reader)) as u64;
+    let shading = match config.input.shading {
+        ShadingConfig::Auto => shading::memory(reader.shape()),
+        ShadingConfig::Off => 0,
+    };
+    BASE / 3 + slabs.max(shading) + reading(reader) + kept
 }
 
 /// How many batches of windows a sweep has in work at a time: one a thread of the
@@ -310,7 +316,7 @@ impl Plan {
             (
                 Stage::Cluster,
                 format!("{} into {} classes", config.cluster.method, config.input.classes),
-                streaming(reader, limit),
+                streaming(reader, config, limit),
                 3.0 * shape.z as f64 * trial.read,
             ),
             (

@@ -18,7 +18,7 @@ use tomosieve_volume::{Region, Shape, VolumeInfo, VolumeReader, VoxelType};
 mod congeal;
 mod fit;
 
-pub use fit::{fit, slices};
+pub use fit::{fit, memory, slices};
 
 /// What part of the way from the dark class to the bright one a correction may move a value, at most.
 const MOST: f32 = 0.8;

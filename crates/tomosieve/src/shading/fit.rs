@@ -53,6 +53,21 @@ pub fn slices(shape: Shape) -> usize {
     looked_at(shape).count()
 }
 
+/// Bytes that [`fit`] takes for a volume of this shape, beside what reading takes: a slice and its neighbours, or the
+/// histograms of every slice, and what is looked at.
+pub fn memory(shape: Shape) -> u64 {
+    let [z, y, x] = nodes(shape, true);
+    let histograms = (slices(shape) + 3 * z) * y * x * BINS * size_of::<f64>();
+    let stride = stride(shape);
+    let sample = slices(shape) * shape.y.div_ceil(stride) * shape.x.div_ceil(stride) * size_of::<f32>();
+    (sample + histograms.max(3 * shape.slice_voxels() * size_of::<f32>())) as u64
+}
+
+/// Every so manyth voxel of a row or column is looked at.
+fn stride(shape: Shape) -> usize {
+    shape.y.max(shape.x).div_ceil(ACROSS)
+}
+
 /// The slices that are looked at.
 fn looked_at(shape: Shape) -> impl Iterator<Item = usize> {
     (0..shape.z).step_by(shape.z.div_ceil(MOST_SLICES).max(1))
@@ -98,8 +113,7 @@ impl Sample {
         mut read: impl FnMut() -> Result<()>,
     ) -> Result<Self> {
         let shape = reader.shape();
-        let stride = shape.y.max(shape.x).div_ceil(ACROSS);
-        let along = |length: usize| (0..length).step_by(stride).collect::<Vec<_>>();
+        let along = |length: usize| (0..length).step_by(stride(shape)).collect::<Vec<_>>();
         let (slices, rows, columns) = (looked_at(shape).collect::<Vec<_>>(), along(shape.y), along(shape.x));
         let mut values = vec![0.0; slices.len() * rows.len() * columns.len()];
         let reach = usize::from(adjacent);
