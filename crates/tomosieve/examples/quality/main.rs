@@ -17,14 +17,15 @@
 
 #![allow(clippy::print_stdout)] // the table is its output
 
-mod ceiling;
 mod guard;
+mod references;
 mod semi;
 mod starts;
 mod traits;
 
 use std::path::{Path, PathBuf};
 
+use references::References;
 use serde::Deserialize;
 use tomosieve::config::Layers;
 use tomosieve::input::Input;
@@ -33,6 +34,7 @@ use tomosieve::phantom::{PhantomSpec, Sample};
 use tomosieve::progress::Silent;
 use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
+use tomosieve::stages::cluster::Stage1;
 use tomosieve::stages::correct::Outcome;
 use tomosieve::stages::evaluate::{self, Evaluation, Special, Truth};
 use tomosieve::{Error, Result, classes, phantom_files, pipeline, plan};
@@ -206,7 +208,8 @@ struct Place<'a> {
     truth: &'a Path,
 }
 
-/// The rows of one volume: each training seed, the network of stage 2 trained on the truth, then the median gain.
+/// The rows of one volume: each training seed, the network of stage 2 trained on the truth, then the median gain over
+/// the pseudo labels, from which shading is taken out.
 fn rows(
     place: &Place<'_>,
     output: &Path,
@@ -215,10 +218,16 @@ fn rows(
     asked: Option<&Trait>,
 ) -> Result<()> {
     let &Place { name, volume, truth } = place;
+    let references = References { place, preset, settings };
     let mut gains = Vec::new();
     for seed in SEEDS {
         let run = output.join(format!("{name}-{preset}-{seed}"));
         let (evaluation, folder, note) = segment(volume, truth, &run, preset, seed, settings)?;
+        let stage1: Option<Stage1> = folder.read_json(&folder.clusters())?;
+        if seed == SEEDS[0] && stage1.is_some_and(|stage1| stage1.shading.is_some()) {
+            let scores = references.shaded(&output.join(format!("{name}-{preset}-shaded")))?;
+            row(name, seed, "pseudo labels, shading left in", &scores, "");
+        }
         for (stage, key) in [("pseudo labels", "pseudo_labels"), ("stage 2", "train"), ("stage 3", "correct")]
         {
             if seed != SEEDS[0] && key == "pseudo_labels" {
@@ -240,7 +249,7 @@ fn rows(
         let (before, after) = (&evaluation.stages["pseudo_labels"], &evaluation.stages["correct"]);
         gains.push((after.accuracy - before.accuracy, after.miou - before.miou));
     }
-    let scores = ceiling::scores(place, &output.join(format!("{name}-{preset}-truth")), preset, settings)?;
+    let scores = references.ceiling(&output.join(format!("{name}-{preset}-truth")))?;
     row(name, SEEDS[0], "trained on the truth", &scores, "");
     let median = |mut values: Vec<f64>| {
         values.sort_by(f64::total_cmp);
