@@ -16,7 +16,7 @@ use crate::ledger::{Ledger, Stage, Standing};
 use crate::parts::Parts;
 use crate::pool;
 use crate::run_dir::RunDir;
-use crate::shading;
+use crate::shading::{self, Shading, Unshaded};
 use crate::stages::steps;
 use crate::{Error, Result};
 
@@ -156,17 +156,20 @@ pub fn stream_depth(reader: &dyn VolumeReader, memory: u64) -> usize {
     slab_depth(reader, (most as usize).clamp(1, reader.shape().z))
 }
 
-/// Peak bytes of stage 1: a third of the program, since it has no network, its slabs or what it takes to look for shading,
-/// and what reading takes and the allocator keeps of it.
+/// Peak bytes of stage 1: three eighths of the program, since it has no network, its slabs or what it takes to look for shading,
+/// and what reading takes and the allocator keeps of it. Where shading is looked for, it may be found.
 fn streaming(reader: &dyn VolumeReader, config: &Config, memory: u64) -> u64 {
-    let unpacks = reader.slices_at_once() > 1;
-    let kept = if unpacks { rayon::current_num_threads() as u64 * LANE } else { 0 };
-    let slabs = (stream_depth(reader, memory) * streamed(reader)) as u64;
-    let shading = match config.input.shading {
-        ShadingConfig::Auto => shading::memory(reader.shape()),
-        ShadingConfig::Off => 0,
+    let slabs = |reader: &dyn VolumeReader| (stream_depth(reader, memory) * streamed(reader)) as u64;
+    let looks = config.input.shading == ShadingConfig::Auto;
+    let most = if looks {
+        let any = Shading::none();
+        slabs(reader).max(slabs(&Unshaded::new(reader, &any))).max(shading::memory(reader.shape()))
+    } else {
+        slabs(reader)
     };
-    BASE / 3 + slabs.max(shading) + reading(reader) + kept
+    let kept =
+        if looks || reader.slices_at_once() > 1 { rayon::current_num_threads() as u64 * LANE } else { 0 };
+    BASE * 3 / 8 + most + reading(reader) + kept
 }
 
 /// How many batches of windows a sweep has in work at a time: one a thread of the

@@ -56,6 +56,12 @@ pub struct Shading {
 }
 
 impl Shading {
+    /// No drift anywhere.
+    pub fn none() -> Self {
+        let (nodes, drift) = ([1; 3], vec![0.0]);
+        Self { drifting: Drifting::All, nodes, drift, range: [0.0, 1.0], means: [0.0, 1.0], entropy: 0.0 }
+    }
+
     /// Whether taking it out makes the histogram so much sharper that it is no accident. Without shading 0.06 nats are
     /// reached, 0.10 where materials that look much alike lie in different places (a container and what it holds); the
     /// `intergrowth` phantoms reach 0.10 to 0.42.

@@ -40,6 +40,7 @@ pub(super) fn congeal(nodes: &Nodes) -> (Vec<f32>, f64) {
     let shifts: Vec<Shift> = (0..LEVELS).map(Shift::of).collect();
     let neighbours: Vec<Vec<usize>> = (0..count).map(|node| neighbours(nodes.size, node)).collect();
     let mut levels = vec![LEVELS / 2; count];
+    let mut unary = vec![[0.0; LEVELS]; count];
     let before = entropy(&sum(nodes, &shifts, &levels));
     for _ in 0..TURNS {
         let sum = smooth(&sum(nodes, &shifts, &levels));
@@ -49,11 +50,9 @@ pub(super) fn congeal(nodes: &Nodes) -> (Vec<f32>, f64) {
             .iter()
             .map(|shift| (0..BINS).map(|bin| -shift.between(&likely, bin) / mean).collect())
             .collect();
-        let unary: Vec<[f64; LEVELS]> = nodes
-            .counts
-            .par_chunks(BINS)
-            .map(|counts| std::array::from_fn(|level| dot(counts, &costs[level])))
-            .collect();
+        unary.par_iter_mut().zip(nodes.counts.par_chunks(BINS)).for_each(|(unary, counts)| {
+            *unary = std::array::from_fn(|level| dot(counts, &costs[level]));
+        });
         for _ in 0..PASSES {
             let mut settled = true;
             for parity in 0..2 {

@@ -163,26 +163,22 @@ impl Sample {
         let plane = self.rows.len() * self.columns.len();
         let layer = nodes[1] * nodes[2] * BINS;
         // Each slice on its own, then all in their order: the sums do not depend on the threads.
-        let slices: Vec<Vec<f64>> = self
-            .values
-            .par_chunks_exact(plane)
-            .map(|values| {
-                let mut counts = vec![0.0; layer];
-                for (values, y) in values.chunks_exact(self.columns.len()).zip(&of_rows) {
-                    for (&value, x) in values.iter().zip(&of_columns).filter(|(value, _)| **value > least) {
-                        let bin = ((value * BINS as f32) as usize).min(BINS - 1);
-                        for (y, weight) in y.weights() {
-                            for (x, share) in x.weights() {
-                                counts[(y * nodes[2] + x) * BINS + bin] += weight * share;
-                            }
+        let mut of_slice = vec![0.0; self.slices.len() * layer];
+        let slices = of_slice.par_chunks_exact_mut(layer).zip(self.values.par_chunks_exact(plane));
+        slices.for_each(|(counts, values)| {
+            for (values, y) in values.chunks_exact(self.columns.len()).zip(&of_rows) {
+                for (&value, x) in values.iter().zip(&of_columns).filter(|(value, _)| **value > least) {
+                    let bin = ((value * BINS as f32) as usize).min(BINS - 1);
+                    for (y, weight) in y.weights() {
+                        for (x, share) in x.weights() {
+                            counts[(y * nodes[2] + x) * BINS + bin] += weight * share;
                         }
                     }
                 }
-                counts
-            })
-            .collect();
+            }
+        });
         let mut counts = vec![0.0; nodes[0] * layer];
-        for (slice, z) in slices.iter().zip(of_slices) {
+        for (slice, z) in of_slice.chunks_exact(layer).zip(of_slices) {
             for (z, weight) in z.weights() {
                 counts[z * layer..][..layer].iter_mut().zip(slice).for_each(|(sum, n)| *sum += weight * n);
             }
