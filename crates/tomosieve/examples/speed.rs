@@ -210,7 +210,9 @@ impl Worker {
         part: impl FnOnce(&Context<'_>) -> tomosieve::Result<T>,
     ) -> Result<T> {
         let (input, run) = self.stage1.as_ref().ok_or("ask for `volume` first")?;
-        let layers = Layers::defaults()?.set(&format!("cluster.method={method}"))?;
+        // The peers do not look for shading.
+        let layers =
+            Layers::defaults()?.set("input.shading=off")?.set(&format!("cluster.method={method}"))?;
         let config = layers.set(&format!("input.classes={classes}"))?.build()?;
         Ok(part(&Context { config: &config, input, run, progress: &Silent, memory: 8 << 30 })?)
     }
