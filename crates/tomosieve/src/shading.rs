@@ -62,6 +62,16 @@ impl Shading {
         Self { drifting: Drifting::All, nodes, drift, range: [0.0, 1.0], means: [0.0, 1.0], entropy: 0.0 }
     }
 
+    /// Whether its numbers belong together, as they may not where they were read from a file.
+    pub fn is_sound(&self) -> bool {
+        let nodes = self.nodes.iter().try_fold(1_usize, |product, &nodes| product.checked_mul(nodes));
+        nodes == Some(self.drift.len())
+            && !self.drift.is_empty()
+            && self.range[0] < self.range[1]
+            && self.means[0] < self.means[1]
+            && self.drift.iter().all(|drift| drift.is_finite())
+    }
+
     /// Whether taking it out makes the histogram so much sharper that it is no accident. Without shading 0.06 nats are
     /// reached, 0.10 where materials that look much alike lie in different places (a container and what it holds); the
     /// `intergrowth` phantoms reach 0.10 to 0.42.
@@ -216,5 +226,26 @@ impl VolumeReader for Unshaded<'_> {
         self.reader.read(at, into)?;
         self.shading.apply(self.shape(), at, into);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_do_not_belong_together_are_noticed() {
+        let sound = Shading { nodes: [1, 2, 2], drift: vec![0.1; 4], ..Shading::none() };
+        assert!(sound.is_sound() && Shading::none().is_sound());
+        for broken in [
+            Shading { drift: vec![0.1; 3], ..sound.clone() },
+            Shading { nodes: [usize::MAX, 2, 2], ..sound.clone() },
+            Shading { nodes: [0; 3], drift: Vec::new(), ..sound.clone() },
+            Shading { drift: vec![f32::NAN; 4], ..sound.clone() },
+            Shading { range: [1.0, 1.0], ..sound.clone() },
+            Shading { means: [0.5, f32::NAN], ..sound },
+        ] {
+            assert!(!broken.is_sound(), "{broken:?}");
+        }
     }
 }

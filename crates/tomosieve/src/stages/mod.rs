@@ -45,8 +45,12 @@ impl Context<'_> {
     /// What stage 1 found.
     pub(crate) fn stage1(&self) -> Result<cluster::Stage1> {
         let path = self.run.clusters();
-        let found = self.run.read_json(&path)?;
-        found.ok_or_else(|| Error::file(path, "missing; run `tomosieve cluster` first"))
+        let found: Option<cluster::Stage1> = self.run.read_json(&path)?;
+        let stage1 = found.ok_or_else(|| Error::file(&path, "missing; run `tomosieve cluster` first"))?;
+        if stage1.shading.as_ref().is_some_and(|shading| !shading.is_sound()) {
+            return Err(Error::file(path, "damaged; delete it and run `tomosieve cluster` again"));
+        }
+        Ok(stage1)
     }
 
     /// The volume as all stages see it: without the shading that stage 1 found.
