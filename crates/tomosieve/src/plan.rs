@@ -156,8 +156,8 @@ pub fn stream_depth(reader: &dyn VolumeReader, memory: u64) -> usize {
     slab_depth(reader, (most as usize).clamp(1, reader.shape().z))
 }
 
-/// Peak bytes of stage 1: three eighths of the program, since it has no network, its slabs or what it takes to look for shading,
-/// and what reading takes and the allocator keeps of it. Where shading is looked for, it may be found.
+/// Peak bytes of stage 1: three eighths of the program, since it has no network, its slabs or what it takes to look for
+/// shading, and what reading takes and the allocator keeps of it. Where shading is looked for, it may be found.
 fn streaming(reader: &dyn VolumeReader, config: &Config, memory: u64) -> u64 {
     let slabs = |reader: &dyn VolumeReader| (stream_depth(reader, memory) * streamed(reader)) as u64;
     let looks = config.input.shading == ShadingConfig::Auto;

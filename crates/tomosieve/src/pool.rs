@@ -52,19 +52,10 @@ pub enum Labelling<'a> {
 }
 
 impl Labelling<'_> {
-    /// The labels of a part of the volume, whose raw values and scale are given.
-    fn label(&self, part: &Region, raw: &[f32], scale: Scale, into: &mut [u8]) -> Result<()> {
+    /// The labels of a part of the volume, whose raw values are given.
+    fn label(&self, part: &Region, raw: &[f32], into: &mut [u8]) -> Result<()> {
         match self {
-            Self::Clusters { clusters, rims } => {
-                clusters.assign_slice(raw, into)?;
-                let Some(rims) = rims else { return Ok(()) };
-                let [_, height, width] = part.size;
-                let slices = raw.par_chunks(height * width).zip(into.par_chunks_mut(height * width));
-                slices.for_each(|(raw, labels)| {
-                    let values: Vec<f32> = raw.iter().map(|&v| scale.apply(v)).collect();
-                    rims.resolve(&values, labels, width);
-                });
-            }
+            Self::Clusters { clusters, .. } => clusters.assign_slice(raw, into)?,
             Self::Volume { labels, classes } => {
                 let mut found = vec![0.0_f32; into.len()];
                 labels.read(part, &mut found)?;
@@ -82,6 +73,14 @@ impl Labelling<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Where rims go, if anywhere.
+    fn rims(&self) -> Option<&Rims> {
+        match self {
+            Self::Clusters { rims, .. } => rims.as_ref(),
+            Self::Volume { .. } => None,
+        }
     }
 }
 
@@ -156,8 +155,13 @@ impl Pool {
                 let raw = &mut raw[..depth * layer];
                 reader.read(&part, raw)?;
                 let labels = &mut labels[z * layer..(z + depth) * layer];
-                labelling.label(&part, raw, scale, labels)?;
-                values.par_extend(raw.par_iter().map(|&v| (scale.apply(v) * 65535.0).round() as u16));
+                labelling.label(&part, raw, labels)?;
+                raw.par_iter_mut().for_each(|v| *v = scale.apply(*v));
+                if let Some(rims) = labelling.rims() {
+                    let slices = raw.par_chunks(layer).zip(labels.par_chunks_mut(layer));
+                    slices.for_each(|(values, labels)| rims.resolve(values, labels, region.size[2]));
+                }
+                values.par_extend(raw.par_iter().map(|&v| (v * 65535.0).round() as u16));
                 z += depth;
                 read(depth * layer);
             }

@@ -1,4 +1,5 @@
-//! Pictures of the result: slice | slice without shading, if any was taken out | pseudo labels | result | confidence, with a legend.
+//! Pictures of the result: slice | pseudo labels | result | confidence, with a legend; after the slice itself without its
+//! shading, if any was taken out.
 
 use image::{Rgb, RgbImage};
 use tomosieve_volume::{Region, VolumeReader};

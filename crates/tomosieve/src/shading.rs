@@ -91,27 +91,21 @@ impl Shading {
     #[inline]
     fn correct(&self, value: f32, drift: f32) -> f32 {
         let [low, high] = self.range;
-        let (x, drift) = self.moved((value.clamp(low, high) - low) / (high - low), drift);
-        let y = match self.drifting {
-            Drifting::All => x - drift,
-            Drifting::Sample => {
-                let middle = f32::midpoint(self.means[0], self.means[1]);
-                let y = x - drift;
-                if y < middle { middle + SQUEEZE * (y - middle) } else { y }
-            }
-        };
-        low + y * (high - low)
+        let y = self.without((value.clamp(low, high) - low) / (high - low), drift);
+        let middle = f32::midpoint(self.means[0], self.means[1]);
+        let air = self.drifting == Drifting::Sample && y < middle;
+        low + (high - low) * if air { middle + SQUEEZE * (y - middle) } else { y }
     }
 
-    /// A value and how far it is to be moved.
+    /// A share of the range without the drift, before air is squeezed.
     #[inline]
-    fn moved(&self, x: f32, drift: f32) -> (f32, f32) {
+    fn without(&self, x: f32, drift: f32) -> f32 {
+        let [dark, bright] = self.means;
+        let half = 0.5 * (bright - dark);
         match self.drifting {
-            Drifting::All => (x, drift),
+            Drifting::All => x - drift,
             Drifting::Sample => {
-                let [dark, bright] = self.means;
-                let half = 0.5 * (bright - dark);
-                (x, drift.clamp(-MOST * half, MOST * half) * ((x - dark) / half).clamp(0.0, 1.0))
+                x - drift.clamp(-MOST * half, MOST * half) * ((x - dark) / half).clamp(0.0, 1.0)
             }
         }
     }

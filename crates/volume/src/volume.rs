@@ -211,6 +211,7 @@ impl<R: VolumeReader + ?Sized> VolumeReader for &R {
     fn read(&self, at: &Region, into: &mut [f32]) -> Result<()> {
         (**self).read(at, into)
     }
+
     fn read_native(&self, at: &Region, into: &mut VoxelBuffer) -> Result<()> {
         (**self).read_native(at, into)
     }

@@ -39,6 +39,9 @@ pub(super) fn congeal(nodes: &Nodes) -> (Vec<f32>, f64) {
     let mean = total / count as f64;
     let shifts: Vec<Shift> = (0..LEVELS).map(Shift::of).collect();
     let neighbours: Vec<Vec<usize>> = (0..count).map(|node| neighbours(nodes.size, node)).collect();
+    // First the nodes of one parity, then those of the other: no two of one are neighbours.
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|&node| place(nodes.size, node).iter().sum::<usize>() % 2);
     let mut levels = vec![LEVELS / 2; count];
     let mut unary = vec![[0.0; LEVELS]; count];
     let before = entropy(&sum(nodes, &shifts, &levels));
@@ -55,21 +58,17 @@ pub(super) fn congeal(nodes: &Nodes) -> (Vec<f32>, f64) {
         });
         for _ in 0..PASSES {
             let mut settled = true;
-            for parity in 0..2 {
-                // Nodes of one parity are no neighbours of each other.
-                let asked = (0..count).filter(|&node| parity_of(nodes.size, node) == parity);
-                for node in asked.collect::<Vec<_>>() {
-                    let around = &neighbours[node];
-                    let pull: f64 = around.iter().map(|&other| shifts[levels[other]].by).sum();
-                    let cost = |level: usize| {
-                        let by = shifts[level].by;
-                        unary[node][level] + STIFFNESS * by * (around.len() as f64 * by - 2.0 * pull)
-                    };
-                    let best = (0..LEVELS).map(|level| (level, cost(level)));
-                    let best = best.fold((0, f64::INFINITY), |a, b| if b.1 < a.1 { b } else { a }).0;
-                    settled &= best == levels[node];
-                    levels[node] = best;
-                }
+            for &node in &order {
+                let around = &neighbours[node];
+                let pull: f64 = around.iter().map(|&other| shifts[levels[other]].by).sum();
+                let cost = |level: usize| {
+                    let by = shifts[level].by;
+                    unary[node][level] + STIFFNESS * by * (around.len() as f64 * by - 2.0 * pull)
+                };
+                let best = (0..LEVELS).map(|level| (level, cost(level)));
+                let best = best.fold((0, f64::INFINITY), |a, b| if b.1 < a.1 { b } else { a }).0;
+                settled &= best == levels[node];
+                levels[node] = best;
             }
             if settled {
                 break;
@@ -152,10 +151,6 @@ fn centre(levels: &mut [usize], weights: &[f64]) {
 /// `[z, y, x]` of a node.
 fn place(size: [usize; 3], node: usize) -> [usize; 3] {
     [node / (size[1] * size[2]), node / size[2] % size[1], node % size[2]]
-}
-
-fn parity_of(size: [usize; 3], node: usize) -> usize {
-    place(size, node).iter().sum::<usize>() % 2
 }
 
 /// The nodes beside a node along the axes.

@@ -196,8 +196,7 @@ impl Sample {
             let along_x =
                 |z: usize, y: usize| of_columns[x].between(|x| shading.drift[(z * height + y) * width + x]);
             let drift = of_slices[z].between(|z| of_rows[y].between(|y| along_x(z, y)));
-            let (value, drift) = shading.moved(value, drift);
-            value - drift
+            shading.without(value, drift)
         })
     }
 }
