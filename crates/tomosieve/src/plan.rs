@@ -8,7 +8,6 @@ use std::path::Path;
 use serde::Serialize;
 use tomosieve_volume::{Shape, VolumeReader, slab_depth};
 
-use crate::batches::crops_at_once;
 use crate::config::{Config, ShadingConfig};
 use crate::inference::Sweep;
 use crate::input::Input;
@@ -20,8 +19,11 @@ use crate::shading::{self, Shading, Unshaded};
 use crate::stages::steps;
 use crate::{Error, Result};
 
+mod training;
 mod trial;
 
+pub use training::TrainingLanes;
+use training::training_memory;
 use trial::Trial;
 
 /// What the program itself takes: code, thread stacks, allocator.
@@ -226,54 +228,6 @@ fn writing_memory(config: &Config, shape: Shape) -> u64 {
 /// Bytes of one copy of every level's activations for so many pixels.
 fn activations(widths: &[usize], pixels: usize) -> u64 {
     widths.iter().enumerate().map(|(level, width)| (pixels * width * 4) as u64 >> (2 * level)).sum()
-}
-
-/// How a training shares the threads of the CPU out, an equal part for each lane: over its starts and, within a start,
-/// over the parts of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TrainingLanes {
-    /// Starts side by side.
-    pub starts: usize,
-    /// Parts of a start's batch side by side.
-    pub parts: usize,
-}
-
-impl TrainingLanes {
-    /// As many starts as have threads of their own, if memory allows and none is left over at the end; the parts of a
-    /// batch only where starts go one after the other.
-    pub fn plan(config: &Config, shape: Shape, crop: usize, batch: usize, memory: u64) -> Self {
-        let threads = if config.device == "cpu" { rayon::current_num_threads() } else { 1 };
-        let parts = batch.div_ceil(crops_at_once(crop));
-        let of_starts = (2..=threads.min(config.starts))
-            .filter(|&starts| config.starts.is_multiple_of(starts))
-            .map(|starts| Self { starts, parts: 1 });
-        let of_parts = (2..=threads.min(parts)).map(|parts| Self { starts: 1, parts });
-        let fits = |lanes: &Self| training_memory(config, shape, crop, batch, memory, *lanes) <= memory;
-        let found = of_starts.rev().chain(of_parts.rev()).find(fits);
-        found.unwrap_or(Self { starts: 1, parts: 1 })
-    }
-
-    /// How many passes through a network are under way at once.
-    fn passes(self) -> usize {
-        self.starts * self.parts
-    }
-}
-
-/// Peak bytes of a training stage beside its networks: the pool, and the activations that autodiff keeps on each lane.
-fn training_memory(
-    config: &Config,
-    shape: Shape,
-    crop: usize,
-    batch: usize,
-    limit: u64,
-    lanes: TrainingLanes,
-) -> u64 {
-    // Two units a level on the way down and up, each leaving about nine tensors for the backward pass.
-    const KEPT: u64 = 36;
-    let pool = shape.voxels().min(pool_voxels(config, limit)) * pool::BYTES_PER_VOXEL;
-    let pixels = batch.min(crops_at_once(crop)) * crop * crop;
-    let kept = activations(config.network.levels(), pixels) * KEPT;
-    BASE + pool as u64 + lanes.passes() as u64 * kept
 }
 
 /// Bytes in words.
