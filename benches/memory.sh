@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Peak memory of every stage of `tomosieve segment` under one --max-memory, on volumes of several sizes, and on a
-# small one in other formats: the line must be flat, and what the plan says must be near what is used (else it ends with 1).
+# small one in other formats and with the default network: the line must be flat, and what the plan says must be near what is used (else it ends with 1).
 # Prints a Markdown table. Needs GNU time (Debian package `time`). Usage: benches/memory.sh FOLDER [LIMIT [GIB...]]
 set -euo pipefail
 folder=$(realpath -m "${1:?usage: benches/memory.sh FOLDER [LIMIT [GIB...]]}")
@@ -18,11 +18,12 @@ slices=("$folder"/volume/*.tif)
 failed=0
 echo "| volume | stage | planned, MiB | resident at most, MiB | used / planned | s |"
 echo "|---|---|--:|--:|--:|--:|"
-measure() { # NAME VOLUME
+small=(--slices 3 --set 'network.widths=[8,16]')
+measure() { # NAME VOLUME [SETTING...]
     run=$folder/run
     rm -rf "$run"
-    settings=(--preset quick --slices 3 --max-memory "$limit" --set network.widths='[8,16]' --set train.steps=40
-        --set correct.steps=20 --set starts=2 --set correct.guard=false --set segment.overlap=0.1)
+    settings=(--preset quick --max-memory "$limit" --set train.steps=40 --set correct.steps=20 --set starts=2
+        --set correct.guard=false --set segment.overlap=0.1 "${@:3}")
     plan=$("$tomosieve" segment "$2" -o "$run" "${settings[@]}" --dry-run --json -q)
     for stage in cluster train correct predict; do
         if [ $stage = cluster ]; then
@@ -54,14 +55,15 @@ stack() { # FOLDER SLICES
 }
 for size in "${sizes[@]}"; do
     stack "$folder/stack" $((512 * size))
-    measure "$size GiB" "$folder/stack"
+    measure "$size GiB" "$folder/stack" "${small[@]}"
 done
 stack "$folder/stack" 128
 for form in h5 ome.zarr nii; do
     volume=$folder/volume.$form
     "$tomosieve" convert "$folder/stack" "$volume" --force -q
-    measure "256 MiB, $form" "$volume"
+    measure "256 MiB, $form" "$volume" "${small[@]}"
     rm -rf "$volume"
 done
+measure "256 MiB, default network" "$folder/stack"
 rm -rf "$folder/stack"
 exit $failed

@@ -16,6 +16,7 @@ use args::Cli;
 use progress::{Screen, say};
 
 fn main() -> ExitCode {
+    tomosieve_nn::kernels::heap::give_back();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -29,6 +29,7 @@ mod conv;
 mod convert;
 mod depthwise;
 mod gemm;
+pub mod heap;
 mod norm;
 mod parallel;
 mod pool;

@@ -27,9 +27,11 @@ use training::training_memory;
 use trial::Trial;
 
 /// What the program itself takes: code, thread stacks, allocator.
-const BASE: u64 = 96 << 20;
-/// What the allocator keeps of a lane on which windows, or unpacked chunks, come and go.
+const BASE: u64 = 42 << 20;
+/// What the allocator keeps of a lane on which windows come and go, and of a thread that reads, or unpacks chunks.
 const LANE: u64 = 12 << 20;
+const READING: u64 = 2 << 20;
+const UNPACKING: u64 = 4 << 20;
 /// Slabs beyond this gain nothing.
 const LARGEST_SLAB: u64 = 256 << 20;
 /// Depth of the OME-Zarr writer's chunks: it holds that many slices.
@@ -158,7 +160,7 @@ pub fn stream_depth(reader: &dyn VolumeReader, memory: u64) -> usize {
     slab_depth(reader, (most as usize).clamp(1, reader.shape().z))
 }
 
-/// Peak bytes of stage 1: three eighths of the program, since it has no network, its slabs or what it takes to look for
+/// Peak bytes of stage 1: a third of the program, since it has no network, its slabs or what it takes to look for
 /// shading, and what reading takes and the allocator keeps of it. Where shading is looked for, it may be found.
 fn streaming(reader: &dyn VolumeReader, config: &Config, memory: u64) -> u64 {
     let slabs = |reader: &dyn VolumeReader| (stream_depth(reader, memory) * streamed(reader)) as u64;
@@ -169,9 +171,8 @@ fn streaming(reader: &dyn VolumeReader, config: &Config, memory: u64) -> u64 {
     } else {
         slabs(reader)
     };
-    let kept =
-        if looks || reader.slices_at_once() > 1 { rayon::current_num_threads() as u64 * LANE } else { 0 };
-    BASE * 3 / 8 + most + reading(reader) + kept
+    let kept = if reader.slices_at_once() > 1 { UNPACKING } else { READING };
+    BASE / 3 + most + reading(reader) + rayon::current_num_threads() as u64 * kept
 }
 
 /// How many batches of windows a sweep has in work at a time: one a thread of the
@@ -215,7 +216,7 @@ fn sweep_fixed(sweep: &Sweep, config: &Config, shape: Shape) -> u64 {
 
 /// Bytes that windows take while they go through the network.
 fn window_memory(sweep: &Sweep, config: &Config, shape: Shape) -> u64 {
-    sweep.lanes as u64 * LANE + activations(config.network.levels(), sweep.pixels_at_once(shape)) * 6
+    sweep.lanes as u64 * LANE + config.network.level_bytes(sweep.pixels_at_once(shape)) * 6
 }
 
 /// Peak bytes while the result is written: a slice in several forms, and the chunks of OME-Zarr.
@@ -223,11 +224,6 @@ fn writing_memory(config: &Config, shape: Shape) -> u64 {
     let zarr = if config.output.ome_zarr { 1 + u64::from(config.output.confidence) } else { 0 };
     let chunks = zarr * shape.slice_voxels() as u64 * ZARR_DEPTH.min(shape.z as u64) * 5 / 4;
     BASE + chunks + (12 * shape.slice_voxels() + Parts::bytes(shape)) as u64
-}
-
-/// Bytes of one copy of every level's activations for so many pixels.
-fn activations(widths: &[usize], pixels: usize) -> u64 {
-    widths.iter().enumerate().map(|(level, width)| (pixels * width * 4) as u64 >> (2 * level)).sum()
 }
 
 /// Bytes in words.
@@ -282,13 +278,13 @@ impl Plan {
                     "{} · {starts}{train_steps} steps of {} crops {}²",
                     config.network.name, train.batch, train.crop
                 ),
-                training_memory(config, shape, train.crop, train.batch, limit, lanes[0]) + networks(3),
+                training_memory(config, shape, train.crop, train.batch, limit, lanes[0], 1) + networks(3),
                 train_steps as f64 * trial.train,
             ),
             (
                 Stage::Correct,
                 format!("{starts}{correct_steps} steps of {} crops {}²", correct.batch, correct.crop),
-                training_memory(config, shape, correct.crop, correct.batch, limit, lanes[1]) + networks(5),
+                training_memory(config, shape, correct.crop, correct.batch, limit, lanes[1], 2) + networks(5),
                 correct_steps as f64 * trial.correct,
             ),
             (

@@ -68,6 +68,17 @@ impl NetworkConfig {
         if self.widths.is_empty() { own_widths(&self.name) } else { &self.widths }
     }
 
+    /// Bytes that a network of this configuration keeps of so many pixels for the way back.
+    pub fn kept_bytes(&self, pixels: usize) -> u64 {
+        copies(&self.name) * self.level_bytes(pixels)
+    }
+
+    /// Bytes of one activation of so many pixels on every level.
+    pub fn level_bytes(&self, pixels: usize) -> u64 {
+        let levels = self.levels().iter().enumerate();
+        levels.map(|(level, width)| (pixels * width * size_of::<f32>()) as u64 >> (2 * level)).sum()
+    }
+
     /// The same configuration with the widths spelled out, so that it means the same network for ever.
     #[must_use]
     pub fn resolved(&self) -> Self {
@@ -94,9 +105,9 @@ fn drawn(network: Network) -> Network {
 }
 
 /// Generates the names, the enum, its constructor and its dispatch from one line a network: its name, its
-/// type, its own widths and how it is made.
+/// type, its own widths, what it keeps of a crop and how it is made.
 macro_rules! roster {
-    ($($name:literal => $variant:ident($type:ty), $widths:expr, $make:expr;)*) => {
+    ($($name:literal => $variant:ident($type:ty), $widths:expr, $kept:expr, $make:expr;)*) => {
         /// The names of all networks.
         pub const NAMES: &[&str] = &[$($name),*];
 
@@ -105,6 +116,15 @@ macro_rules! roster {
             match name {
                 $($name => &$widths,)*
                 _ => &[],
+            }
+        }
+
+        /// How many copies of one activation a level a network keeps for the way back, as measured; the others are
+        /// inside of its blocks and between its levels.
+        fn copies(name: &str) -> u64 {
+            match name {
+                $($name => $kept,)*
+                _ => 0,
             }
         }
 
@@ -154,28 +174,28 @@ macro_rules! roster {
 }
 
 roster! {
-    "unet" => UNet(unet::UNet), [16, 32, 64, 128, 272],
+    "unet" => UNet(unet::UNet), [16, 32, 64, 128, 272], 22,
         |c, s, k, d| unet::UNet::new(c, true, s, k, d);
-    "unet-noskip" => UNetNoSkip(unet::UNet), [16, 32, 64, 128, 288],
+    "unet-noskip" => UNetNoSkip(unet::UNet), [16, 32, 64, 128, 288], 15,
         |c, s, k, d| unet::UNet::new(c, false, s, k, d);
-    "unet++" => UNetPlusPlus(unet_plus_plus::UNetPlusPlus), [16, 32, 64, 128, 208],
+    "unet++" => UNetPlusPlus(unet_plus_plus::UNetPlusPlus), [16, 32, 64, 128, 208], 29,
         |c, s, k, d| unet_plus_plus::UNetPlusPlus::new(c, false, s, k, d);
-    "unet3+" => UNet3Plus(unet3_plus::UNet3Plus), [16, 32, 64, 128, 304],
+    "unet3+" => UNet3Plus(unet3_plus::UNet3Plus), [16, 32, 64, 128, 304], 41,
         |c, s, k, d| unet3_plus::UNet3Plus::new(c, s, k, d);
-    "attention-unet" => AttentionUNet(attention_unet::AttentionUNet), [16, 32, 64, 128, 240],
+    "attention-unet" => AttentionUNet(attention_unet::AttentionUNet), [16, 32, 64, 128, 240], 17,
         |c, s, k, d| attention_unet::AttentionUNet::new(c, true, s, k, d);
-    "attention-unet-noskip" => AttentionUNetNoSkip(attention_unet::AttentionUNet), [16, 32, 64, 128, 272],
+    "attention-unet-noskip" => AttentionUNetNoSkip(attention_unet::AttentionUNet), [16, 32, 64, 128, 272], 17,
         |c, s, k, d| attention_unet::AttentionUNet::new(c, false, s, k, d);
-    "resunet" => ResUNet(resunet::ResUNet), [16, 32, 64, 128, 256],
+    "resunet" => ResUNet(resunet::ResUNet), [16, 32, 64, 128, 256], 26,
         |c, s, k, d| resunet::ResUNet::new(c, true, s, k, d);
-    "resunet-noskip" => ResUNetNoSkip(resunet::ResUNet), [16, 32, 64, 128, 272],
+    "resunet-noskip" => ResUNetNoSkip(resunet::ResUNet), [16, 32, 64, 128, 272], 20,
         |c, s, k, d| resunet::ResUNet::new(c, false, s, k, d);
-    "resunet++" => ResUNetPlusPlus(resunet_plus_plus::ResUNetPlusPlus), [16, 24, 48, 88, 176],
+    "resunet++" => ResUNetPlusPlus(resunet_plus_plus::ResUNetPlusPlus), [16, 24, 48, 88, 176], 86,
         |c, s, k, d| resunet_plus_plus::ResUNetPlusPlus::new(c, true, s, k, d);
-    "resunet++-noskip" => ResUNetPlusPlusNoSkip(resunet_plus_plus::ResUNetPlusPlus), [16, 24, 48, 96, 184],
+    "resunet++-noskip" => ResUNetPlusPlusNoSkip(resunet_plus_plus::ResUNetPlusPlus), [16, 24, 48, 96, 184], 74,
         |c, s, k, d| resunet_plus_plus::ResUNetPlusPlus::new(c, false, s, k, d);
-    "deeplabv3+" => DeepLabV3Plus(deeplabv3_plus::DeepLabV3Plus), [16, 32, 64, 144, 304],
+    "deeplabv3+" => DeepLabV3Plus(deeplabv3_plus::DeepLabV3Plus), [16, 32, 64, 144, 304], 80,
         deeplabv3_plus::DeepLabV3Plus::new;
-    "segformer" => SegFormer(segformer::SegFormer), [24, 48, 120, 192],
+    "segformer" => SegFormer(segformer::SegFormer), [24, 48, 120, 192], 9,
         |c, s, k, d| segformer::SegFormer::new(c, s, k, d);
 }

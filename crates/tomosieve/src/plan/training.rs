@@ -2,7 +2,7 @@
 
 use tomosieve_volume::Shape;
 
-use super::{BASE, activations, pool_voxels};
+use super::{BASE, pool_voxels};
 use crate::batches::crops_at_once;
 use crate::config::Config;
 use crate::pool;
@@ -27,7 +27,7 @@ impl TrainingLanes {
             .filter(|&starts| config.starts.is_multiple_of(starts))
             .map(|starts| Self { starts, parts: 1 });
         let of_parts = (2..=threads.min(parts)).map(|parts| Self { starts: 1, parts });
-        let fits = |lanes: &Self| training_memory(config, shape, crop, batch, memory, *lanes) <= memory;
+        let fits = |lanes: &Self| training_memory(config, shape, crop, batch, memory, *lanes, 2) <= memory;
         let found = of_starts.rev().chain(of_parts.rev()).find(fits);
         found.unwrap_or(Self { starts: 1, parts: 1 })
     }
@@ -38,7 +38,8 @@ impl TrainingLanes {
     }
 }
 
-/// Peak bytes of a training stage beside its networks: the pool, and the activations that autodiff keeps on each lane.
+/// Peak bytes of a training stage beside its networks: the pool, the batches that are drawn, wait or are learned, and the
+/// activations that autodiff keeps on each lane. Of each crop there are so many `views`, one of stage 2 and two of stage 3.
 pub(super) fn training_memory(
     config: &Config,
     shape: Shape,
@@ -46,11 +47,14 @@ pub(super) fn training_memory(
     batch: usize,
     limit: u64,
     lanes: TrainingLanes,
+    views: u64,
 ) -> u64 {
-    // Two units a level on the way down and up, each leaving about nine tensors for the backward pass.
-    const KEPT: u64 = 36;
+    // Copies, as measured (benches/memory.sh): of every level's activations for the teacher, and of a batch.
+    const TAUGHT: u64 = 5;
+    const DRAWN: u64 = 4;
     let pool = shape.voxels().min(pool_voxels(config, limit)) * pool::BYTES_PER_VOXEL;
     let pixels = batch.min(crops_at_once(crop)) * crop * crop;
-    let kept = activations(config.network.levels(), pixels) * KEPT;
-    BASE + pool as u64 + lanes.passes() as u64 * kept
+    let kept = config.network.kept_bytes(pixels) + (views - 1) * TAUGHT * config.network.level_bytes(pixels);
+    let drawn = (config.starts * batch * config.input.slices * crop * crop * size_of::<f32>()) as u64 * DRAWN;
+    BASE + pool as u64 + drawn + lanes.passes() as u64 * kept
 }
