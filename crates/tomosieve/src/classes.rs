@@ -110,11 +110,18 @@ pub fn find(config: &Config, input: &Input, run: &RunDir, progress: &dyn Progres
     Ok(found)
 }
 
-/// The settings of the search: many classes.
+/// The settings of the search: many classes, and a self-correction so long and so strong that it forgets those that are
+/// none.
 pub fn trial(config: &Config) -> Config {
     let mut config = config.clone();
     config.input.classes = MOST;
-    config.correct.guard = false; // classes that vanish are what is looked for
+    let correct = &mut config.correct;
+    correct.guard = false; // classes that vanish are what is looked for
+    (correct.steps, correct.epochs) = (correct.steps * 5 / 2, correct.epochs * 5 / 2);
+    correct.momentum = 1.0 - 0.4 * (1.0 - correct.momentum);
+    correct.learning_rate *= 5.0;
+    correct.class_weight_power += 0.25;
+    config.views.strength *= 1.75;
     config
 }
 

@@ -229,7 +229,7 @@ fn the_number_of_classes_is_found_and_kept() {
 
     let input = Input::open(&path, &OpenOptions::default()).unwrap();
     let (config, _) = plan::fit(
-        config(&["input.classes=0", "train.steps=300", "correct.steps=120", "correct.momentum=0.95"]),
+        config(&["input.classes=0", "train.steps=300", "correct.steps=48", "correct.learning_rate=2e-4"]),
         input.shape(),
     );
     let run = RunDir::create(&folder.path().join("run")).unwrap();
