@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Peak memory of every stage of `tomosieve segment` under one --max-memory, on volumes of several sizes, and on a
-# small one in other formats and with the default network: the line must be flat, and what the plan says must be near what is used (else it ends with 1).
+# small one in other formats and with the default network: the line must be flat, and what the plan says must be near
+# what is used (else it ends with 1).
 # Prints a Markdown table. Needs GNU time (Debian package `time`). Usage: benches/memory.sh FOLDER [LIMIT [GIB...]]
 set -euo pipefail
 folder=$(realpath -m "${1:?usage: benches/memory.sh FOLDER [LIMIT [GIB...]]}")

@@ -6,10 +6,9 @@ const OWN: std::ffi::c_int = 1 << 20;
 
 /// Keeps the process as small as what it uses: large blocks go back to the system as soon as they are freed.
 ///
-/// glibc begins that way, but takes up to 32 MiB for small once a block of that size was freed; what is freed after that stays with
-/// the thread that asked for it (`M_MMAP_THRESHOLD` in mallopt(3)). Elsewhere nothing needs to be done. To be called
-/// before there are other threads. What is wanted again and again lies on a [shelf](crate::buffer), and costs no more
-/// for that.
+/// glibc begins that way, but takes up to 32 MiB for small once a block of that size was freed; what is freed after that
+/// stays with the thread that asked for it (`M_MMAP_THRESHOLD` in mallopt(3)). Elsewhere nothing needs to be done. What is
+/// wanted again and again lies on a [shelf](crate::buffer), and costs no more for that.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: this sets a number of the allocator under its own lock; no memory of ours is touched. The answer tells
