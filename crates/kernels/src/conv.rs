@@ -3,6 +3,7 @@
 //! Weights lie as in `PyTorch` and burn: `[c_out, c_in, k, k]`, for the transposed convolution
 //! `[c_in, c_out, 2, 2]`.
 
+use crate::buffer::Buffer;
 use crate::shape::Blocked;
 use crate::simd::Isa;
 use crate::stencil::{COLLECT, Job, POINT, SPREAD, Strides};
@@ -93,10 +94,40 @@ impl Conv {
         if let Some(job) = self.stencil() {
             job.convolve(isa, x, weight, bias, y);
         } else {
-            let filters = Filters::new(weight, self.c_out, self.input.c, Turn::Forward);
-            winograd::convolve(isa, self.input, x, filters, bias, y);
+            winograd::convolve(isa, self.input, x, (self.filters(weight), None), bias, y);
         }
         self.output().clear_halo(y);
+    }
+
+    /// The weights of a [`Kind::Square`] in the form that [`Conv::forward_prepared`] takes, four times their size;
+    /// none for other kinds, which have no such form.
+    ///
+    /// # Panics
+    /// If there are not as many weights as the convolution has.
+    pub fn prepare(self, isa: Isa, weight: &[f32]) -> Option<Buffer> {
+        (self.kind == Kind::Square).then(|| self.filters(weight).transformed(isa))
+    }
+
+    /// [`Conv::forward`] of weights that were [prepared](Conv::prepare) for a convolution of as many channels: the same
+    /// values, without the time that preparing takes.
+    ///
+    /// # Panics
+    /// If a length is not that of its shape, or the kind has no such form.
+    pub fn forward_prepared(
+        self,
+        isa: Isa,
+        x: &[f32],
+        (weight, prepared): (&[f32], &[f32]),
+        bias: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        assert_eq!(self.kind, Kind::Square, "a convolution with prepared weights");
+        winograd::convolve(isa, self.input, x, (self.filters(weight), Some(prepared)), bias, y);
+        self.output().clear_halo(y);
+    }
+
+    fn filters(self, weight: &[f32]) -> Filters<'_> {
+        Filters::new(weight, self.c_out, self.input.c, Turn::Forward)
     }
 
     /// The input's gradient from the output's, with its halo.
@@ -108,7 +139,7 @@ impl Conv {
             job.convolve(isa, dy, weight, None, dx);
         } else {
             let filters = Filters::new(weight, self.c_out, self.input.c, Turn::Backward);
-            winograd::convolve(isa, self.output(), dy, filters, None, dx);
+            winograd::convolve(isa, self.output(), dy, (filters, None), None, dx);
         }
         self.input.clear_halo(dx);
     }

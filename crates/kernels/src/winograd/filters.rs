@@ -1,8 +1,10 @@
 //! Filters to Winograd's domain and back.
 
-use super::SKEW;
-use super::transforms::{filter, filter_gradient};
-use crate::simd::{LANES, Simd};
+use super::transforms::{both_ways, filter, filter_gradient};
+use super::{PLACES, SKEW};
+use crate::buffer::Buffer;
+use crate::parallel::{Shared, each};
+use crate::simd::{Isa, Kernel, LANES, Simd};
 
 /// Which filters are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +36,15 @@ impl<'a> Filters<'a> {
         self.outputs.div_ceil(LANES)
     }
 
+    /// All of them in Winograd's domain.
+    pub(crate) fn transformed(self, isa: Isa) -> Buffer {
+        let stride = place_len(self.inputs, self.groups());
+        let mut u = Buffer::dirty(PLACES * stride);
+        let shared = Shared::new(&mut u);
+        each(self.groups(), |group| isa.run(Group { filters: self, group, stride, u: shared }));
+        u
+    }
+
     /// The nine taps of input `i` to the 16 outputs of a group.
     #[inline(always)]
     pub(crate) fn taps(self, group: usize, i: usize) -> [[f32; LANES]; 9] {
@@ -59,6 +70,23 @@ pub(super) fn place_len(inputs: usize, groups: usize) -> usize {
     groups * inputs * LANES + SKEW
 }
 
+/// Transforms one group's filters into an array of all.
+struct Group<'a> {
+    filters: Filters<'a>,
+    group: usize,
+    stride: usize,
+    u: Shared,
+}
+
+impl Kernel for Group<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { filters, group, stride, u } = self;
+        // SAFETY: each group has its own part of every place of the array.
+        unsafe { transform(s, filters, group, u.at(group * filters.inputs * LANES), stride) }
+    }
+}
+
 /// Transforms one group's filters to `u + place · stride`, `[inputs][16]` each.
 ///
 /// # Safety
@@ -73,20 +101,12 @@ pub(super) unsafe fn transform<S: Simd>(
 ) {
     for i in 0..filters.inputs {
         let taps = filters.taps(group, i);
-        let mut half = [[s.zero(); 3]; 6];
-        for x in 0..3 {
-            let column = [s.lanes(&taps[x]), s.lanes(&taps[3 + x]), s.lanes(&taps[6 + x])];
-            let points = filter(s, column);
-            for y in 0..6 {
-                half[y][x] = points[y];
-            }
-        }
-        for (y, row) in half.into_iter().enumerate() {
-            let points = filter(s, row);
-            for (x, &point) in points.iter().enumerate() {
-                s.store(u.add((y * 6 + x) * stride + i * LANES), point);
-            }
-        }
+        both_ways!(
+            s,
+            filter: 3 => 6,
+            |y, x| s.lanes(&taps[y * 3 + x]),
+            |y, x, point| s.store(u.add((y * 6 + x) * stride + i * LANES), point)
+        );
     }
 }
 
@@ -96,23 +116,12 @@ pub(super) unsafe fn transform<S: Simd>(
 /// `35 · stride + 16` values must be readable at `du`.
 #[inline(always)]
 pub(super) unsafe fn transform_back<S: Simd>(s: S, du: *const f32, stride: usize) -> [[f32; LANES]; 9] {
-    let mut half = [[s.zero(); 6]; 3];
-    for x in 0..6 {
-        let mut column = [s.zero(); 6];
-        for (y, value) in column.iter_mut().enumerate() {
-            *value = s.load(du.add((y * 6 + x) * stride));
-        }
-        let taps = filter_gradient(s, column);
-        for y in 0..3 {
-            half[y][x] = taps[y];
-        }
-    }
     let mut taps = [[0.0; LANES]; 9];
-    for (y, row) in half.into_iter().enumerate() {
-        let values = filter_gradient(s, row);
-        for (x, &value) in values.iter().enumerate() {
-            taps[y * 3 + x] = s.to_array(value);
-        }
-    }
+    both_ways!(
+        s,
+        filter_gradient: 6 => 3,
+        |y, x| s.load(du.add((y * 6 + x) * stride)),
+        |y, x, value| taps[y * 3 + x] = s.to_array(value)
+    );
     taps
 }

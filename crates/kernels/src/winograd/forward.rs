@@ -1,8 +1,8 @@
 //! The convolution itself, which with turned filters is also the gradient of its input.
 
 use super::filters::{Filters, place_len, transform};
-use super::tiles::{EDGE, Grid, MOST, Place, input_place_len, transform_input};
-use super::transforms::output;
+use super::tiles::{EDGE, Grid, MOST, Places, input_place_len, transform_input};
+use super::transforms::{both_ways, output};
 use super::{PLACES, SKEW};
 use crate::buffer::Buffer;
 use crate::gemm::{gather, next_rows, with_rows};
@@ -17,12 +17,12 @@ const CACHE: usize = 640 << 10;
 /// filters; beyond, tasks are tiles and share the transformed filters.
 const FEW: usize = MOST;
 
-/// `y = x ∗ filters + bias`, written inside `y`'s halo.
+/// `y = x ∗ filters + bias`, written inside `y`'s halo; `ready` are the filters transformed before, if they were.
 pub(crate) fn convolve(
     isa: Isa,
     shape: Blocked,
     x: &[f32],
-    filters: Filters<'_>,
+    (filters, ready): (Filters<'_>, Option<&[f32]>),
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
@@ -31,7 +31,9 @@ pub(crate) fn convolve(
     out.check(y);
     assert_eq!(shape.c, filters.inputs, "channels that the filters read");
     assert!(bias.is_none_or(|b| b.len() == filters.outputs), "a bias for each output channel");
-    let job = Job { shape, out, grid: Grid::new(shape), x, filters, bias, y: Shared::new(y) };
+    let len = PLACES * place_len(filters.inputs, filters.groups());
+    assert!(ready.is_none_or(|u| u.len() == len), "transforms of the filters");
+    let job = Job { shape, out, grid: Grid::new(shape), x, filters, ready, bias, y: Shared::new(y) };
     if job.grid.tiles() <= FEW { job.by_channels(isa) } else { job.by_tiles(isa) }
 }
 
@@ -43,6 +45,7 @@ struct Job<'a> {
     grid: Grid,
     x: &'a [f32],
     filters: Filters<'a>,
+    ready: Option<&'a [f32]>,
     bias: Option<&'a [f32]>,
     y: Shared,
 }
@@ -52,12 +55,10 @@ impl Job<'_> {
     fn by_tiles(self, isa: Isa) {
         let (blocks, groups) = (self.shape.blocks(), self.filters.groups());
         let stride = place_len(self.filters.inputs, groups);
-        let mut u = Buffer::dirty(PLACES * stride);
-        let shared = Shared::new(&mut u);
-        each(groups, |group| isa.run(Prepare { job: self, group, stride, u: shared }));
+        let made = if self.ready.is_none() { Some(self.filters.transformed(isa)) } else { None };
+        let u = self.ready.or(made.as_deref()).expect("one of the two");
         let per_tile = PLACES * size_of::<f32>() * (blocks * BLOCK + LANES * groups);
         let at_once = (CACHE / per_tile / 12 * 12).clamp(12, 48);
-        let u = &u[..];
         each(self.grid.tiles().div_ceil(at_once), |task| {
             let first = task * at_once;
             let count = at_once.min(self.grid.tiles() - first);
@@ -114,7 +115,7 @@ impl Job<'_> {
     /// # Safety
     /// `m` must be the products of this group and these tiles; no other task writes them.
     #[inline(always)]
-    unsafe fn finish<S: Simd>(self, s: S, group: usize, places: &[Place], m: *const f32, m_stride: usize) {
+    unsafe fn finish<S: Simd>(self, s: S, group: usize, places: Places, m: *const f32, m_stride: usize) {
         let mut bias = [0.0; LANES];
         if let Some(all) = self.bias {
             let first = group * LANES;
@@ -124,30 +125,15 @@ impl Job<'_> {
         let bias = s.lanes(&bias);
         let plane = self.out.plane();
         let has_high = 2 * group + 1 < self.out.blocks();
-        for (t, place) in places.iter().enumerate() {
+        for (t, place) in places.enumerate() {
             let m = m.add(t * LANES);
-            let mut half = [[s.zero(); 6]; 4];
-            for x in 0..6 {
-                let mut column = [s.zero(); 6];
-                for (i, value) in column.iter_mut().enumerate() {
-                    *value = s.load(m.add((i * 6 + x) * m_stride));
-                }
-                let values = output(s, column);
-                for y in 0..4 {
-                    half[y][x] = values[y];
-                }
-            }
             let low = self.y.at(place.start + 2 * group * plane);
             let (rows, columns) = (EDGE.min(self.out.h - place.y), EDGE.min(self.out.w - place.x));
-            for (y, line) in half.into_iter().enumerate() {
-                let values = output(s, line);
-                if y >= rows {
-                    break;
-                }
-                for (x, &value) in values.iter().enumerate() {
-                    if x >= columns {
-                        break;
-                    }
+            both_ways!(
+                s,
+                output: 6 => 4,
+                |y, x| s.load(m.add((y * 6 + x) * m_stride)),
+                |y, x, value| if y < rows && x < columns {
                     let to = low.add(y * self.out.row() + x * BLOCK);
                     let value = s.add(value, bias);
                     if has_high {
@@ -156,26 +142,7 @@ impl Job<'_> {
                         s.store_low(to, value);
                     }
                 }
-            }
-        }
-    }
-}
-
-/// Transforms one group's filters into the shared array.
-struct Prepare<'a> {
-    job: Job<'a>,
-    group: usize,
-    stride: usize,
-    u: Shared,
-}
-
-impl Kernel for Prepare<'_> {
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let filters = self.job.filters;
-        // SAFETY: each group has its own part of every place of the array.
-        unsafe {
-            transform(s, filters, self.group, self.u.at(self.group * filters.inputs * LANES), self.stride);
+            );
         }
     }
 }
@@ -204,14 +171,14 @@ impl Kernel for Tiles<'_> {
         unsafe {
             for block in 0..blocks {
                 let to = v.as_mut_ptr().add(block * even * BLOCK);
-                transform_input(s, job.shape, job.x.as_ptr(), block, &places, to, v_stride);
+                transform_input(s, job.shape, job.x.as_ptr(), block, places, to, v_stride);
             }
             // The output has other channels than the input, hence another image length.
             let places = Grid::new(job.out).places(first, count);
             for group in 0..job.filters.groups() {
                 let u = u.as_ptr().add(group * job.filters.inputs * LANES);
                 job.products(s, count, (v.as_ptr(), v_stride), (u, stride), (m.as_mut_ptr(), m_stride));
-                job.finish(s, group, &places, m.as_ptr(), m_stride);
+                job.finish(s, group, places, m.as_ptr(), m_stride);
             }
         }
     }
@@ -234,7 +201,7 @@ impl Kernel for Transform<'_> {
         // SAFETY: `x` was checked against its shape; each block has its own part of every place.
         unsafe {
             let to = v.at(block * count.next_multiple_of(2) * BLOCK);
-            transform_input(s, job.shape, job.x.as_ptr(), block, &places, to, stride);
+            transform_input(s, job.shape, job.x.as_ptr(), block, places, to, stride);
         }
     }
 }
@@ -252,16 +219,22 @@ impl Kernel for Channels<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { job, group, v, stride } = self;
         let count = job.grid.tiles();
-        let (u_stride, m_stride) = (job.filters.inputs * LANES + SKEW, count * LANES + SKEW);
-        let mut u = Buffer::dirty(PLACES * u_stride);
+        let (panel, m_stride) = (job.filters.inputs * LANES, count * LANES + SKEW);
         let mut m = Buffer::dirty(PLACES * m_stride);
         let places = Grid::new(job.out).places(0, count);
         // SAFETY: the buffers have the lengths that the strides imply; each group of output channels
         // has its own planes of `y`, which was checked against its shape.
         unsafe {
-            transform(s, job.filters, group, u.as_mut_ptr(), u_stride);
-            job.products(s, count, (v.as_ptr(), stride), (u.as_ptr(), u_stride), (m.as_mut_ptr(), m_stride));
-            job.finish(s, group, &places, m.as_ptr(), m_stride);
+            let mut own;
+            let u = if let Some(u) = job.ready {
+                (u.as_ptr().add(group * panel), place_len(job.filters.inputs, job.filters.groups()))
+            } else {
+                own = Buffer::dirty(PLACES * (panel + SKEW));
+                transform(s, job.filters, group, own.as_mut_ptr(), panel + SKEW);
+                (own.as_ptr(), panel + SKEW)
+            };
+            job.products(s, count, (v.as_ptr(), stride), u, (m.as_mut_ptr(), m_stride));
+            job.finish(s, group, places, m.as_ptr(), m_stride);
         }
     }
 }

@@ -135,12 +135,12 @@ impl Kernel for Part<'_> {
             unsafe {
                 for block in 0..blocks {
                     let to = v.as_mut_ptr().add(block * even * BLOCK);
-                    transform_input(s, job.shape, job.x.as_ptr(), block, &places, to, v_stride);
+                    transform_input(s, job.shape, job.x.as_ptr(), block, places, to, v_stride);
                 }
                 for group in 0..job.groups {
                     // The gradient has other channels than the input, hence another image length.
                     let places = Grid::new(job.out).places(first, count);
-                    transform_gradient(s, job.out, job.dy.as_ptr(), group, &places, z.as_mut_ptr(), z_stride);
+                    transform_gradient(s, job.out, job.dy.as_ptr(), group, places, z.as_mut_ptr(), z_stride);
                     let sums = sums.at(offset + group * job.group_len);
                     job.add(s, count, (v.as_ptr(), v_stride), (z.as_ptr(), z_stride), (sums, fresh));
                 }
@@ -167,7 +167,7 @@ impl Kernel for Input<'_> {
         // SAFETY: `x` was checked against its shape; each block has its own part of every place.
         unsafe {
             let to = v.at(block * count.next_multiple_of(2) * BLOCK);
-            transform_input(s, job.shape, job.x.as_ptr(), block, &places, to, stride);
+            transform_input(s, job.shape, job.x.as_ptr(), block, places, to, stride);
         }
     }
 }
@@ -193,7 +193,7 @@ impl Kernel for Outputs<'_> {
         // SAFETY: `dy` was checked against its shape, the buffers have the lengths that the strides
         // imply, and each group has its own sums.
         unsafe {
-            transform_gradient(s, job.out, job.dy.as_ptr(), group, &places, z.as_mut_ptr(), z_stride);
+            transform_gradient(s, job.out, job.dy.as_ptr(), group, places, z.as_mut_ptr(), z_stride);
             let sums = sums.at(group * job.group_len);
             job.add(s, count, (v.as_ptr(), stride), (z.as_ptr(), z_stride), (sums, first == 0));
         }

@@ -1,7 +1,9 @@
 //! Which tiles there are, and their way to Winograd's domain.
 
+use std::mem::MaybeUninit;
+
 use super::SKEW;
-use super::transforms::{gradient, input};
+use super::transforms::{both_ways, gradient, input};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::Simd;
 
@@ -28,25 +30,13 @@ impl Grid {
         self.shape.n * self.rows * self.columns
     }
 
-    /// Where tiles `first .. first + count` lie; at most [`MOST`].
+    /// Where tiles `first .. first + count` lie, in order.
     #[inline(always)]
     pub(super) fn places(self, first: usize, count: usize) -> Places {
-        let mut places = Places { list: [Place::default(); MOST], count };
-        let (shape, per_image) = (self.shape, self.rows * self.columns);
-        let (mut n, in_image) = (first / per_image, first % per_image);
-        let (mut y, mut x) = (in_image / self.columns * EDGE, in_image % self.columns * EDGE);
-        for place in &mut places.list[..count] {
-            let whole = y + EDGE <= shape.h && x + EDGE <= shape.w;
-            *place = Place { start: shape.at(n, 0, y, x), y, x, whole };
-            x += EDGE;
-            if x >= shape.w {
-                (x, y) = (0, y + EDGE);
-            }
-            if y >= shape.h {
-                (y, n) = (0, n + 1);
-            }
-        }
-        places
+        let per_image = self.rows * self.columns;
+        let (n, in_image) = (first / per_image, first % per_image);
+        let (y, x) = (in_image / self.columns * EDGE, in_image % self.columns * EDGE);
+        Places { shape: self.shape, n, y, x, left: count }
     }
 }
 
@@ -54,7 +44,7 @@ impl Grid {
 pub(super) const MOST: usize = 64;
 
 /// Where a tile lies.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct Place {
     /// Offset of its first output in the first channel block.
     pub(super) start: usize,
@@ -64,18 +54,43 @@ pub(super) struct Place {
     pub(super) whole: bool,
 }
 
-/// Where some tiles lie.
+/// Where some tiles lie, one after the other.
+#[derive(Clone, Copy)]
 pub(super) struct Places {
-    list: [Place; MOST],
-    count: usize,
+    shape: Blocked,
+    n: usize,
+    y: usize,
+    x: usize,
+    left: usize,
 }
 
-impl std::ops::Deref for Places {
-    type Target = [Place];
+impl Places {
+    /// The same tiles two by two, an odd last one with itself.
+    #[inline(always)]
+    fn pairs(mut self) -> impl Iterator<Item = [Place; 2]> {
+        std::iter::from_fn(move || {
+            let first = self.next()?;
+            Some([first, self.next().unwrap_or(first)])
+        })
+    }
+}
+
+impl Iterator for Places {
+    type Item = Place;
 
     #[inline(always)]
-    fn deref(&self) -> &[Place] {
-        &self.list[..self.count]
+    fn next(&mut self) -> Option<Place> {
+        self.left = self.left.checked_sub(1)?;
+        let Self { shape, n, y, x, .. } = *self;
+        let whole = y + EDGE <= shape.h && x + EDGE <= shape.w;
+        self.x += EDGE;
+        if self.x >= shape.w {
+            (self.x, self.y) = (0, y + EDGE);
+        }
+        if self.y >= shape.h {
+            (self.y, self.n) = (0, n + 1);
+        }
+        Some(Place { start: shape.at(n, 0, y, x), y, x, whole })
     }
 }
 
@@ -92,7 +107,7 @@ struct Pair {
 }
 
 /// Room for two tiles that stick out of the plane.
-type Patches = [[f32; REACH * REACH * BLOCK]; 2];
+type Patches = MaybeUninit<[[f32; REACH * REACH * BLOCK]; 2]>;
 
 /// Finds two tiles of `E × E` pixels that begin at `offset` pixels from the first output; a tile that
 /// sticks out is copied, with zeros, and so is then its neighbour.
@@ -116,8 +131,7 @@ unsafe fn find<const E: usize>(
             row: shape.row(),
         };
     }
-    for (patch, place) in patches.iter_mut().zip(places) {
-        patch.fill(0.0);
+    for (patch, place) in patches.write([[0.0; REACH * REACH * BLOCK]; 2]).iter_mut().zip(places) {
         let rows = E.min(shape.h + 2 * frame - place.y);
         let columns = E.min(shape.w + 2 * frame - place.x);
         for r in 0..rows {
@@ -125,7 +139,8 @@ unsafe fn find<const E: usize>(
             std::ptr::copy_nonoverlapping(from, patch.as_mut_ptr().add(r * E * BLOCK), columns * BLOCK);
         }
     }
-    Pair { low: patches[0].as_ptr(), high: patches[1].as_ptr(), row: E * BLOCK }
+    let patches = patches.as_ptr().cast::<f32>();
+    Pair { low: patches, high: patches.add(REACH * REACH * BLOCK), row: E * BLOCK }
 }
 
 /// `Bᵀ d B` of some tiles of one channel block: `[36][…][tile][8]`, the 36 places `stride` apart. An odd count writes one tile more.
@@ -139,34 +154,25 @@ pub(super) unsafe fn transform_input<S: Simd>(
     shape: Blocked,
     x: *const f32,
     block: usize,
-    places: &[Place],
+    places: Places,
     v: *mut f32,
     stride: usize,
 ) {
-    let mut patches = [[0.0; REACH * REACH * BLOCK]; 2];
-    for (t, pair) in places.chunks(2).enumerate() {
-        let pair = [pair[0], pair[pair.len() - 1]];
+    let mut patches = Patches::uninit();
+    for (t, pair) in places.pairs().enumerate() {
         let Pair { low, high, row } = find::<REACH>(shape, x, block, pair, 1, &mut patches);
-        let mut half = [[s.zero(); 6]; 6];
-        for j in 0..6 {
-            let mut column = [s.zero(); 6];
-            for (i, value) in column.iter_mut().enumerate() {
-                *value = s.load2(low.add(i * row + j * BLOCK), high.add(i * row + j * BLOCK));
-            }
-            let points = input(s, column);
-            for i in 0..6 {
-                half[i][j] = points[i];
-            }
-        }
         let out = v.add(t * 2 * BLOCK);
-        for (i, line) in half.into_iter().enumerate() {
-            let points = input(s, line);
-            for (j, &point) in points.iter().enumerate() {
-                s.store(out.add((i * 6 + j) * stride), point);
-            }
-        }
+        both_ways!(
+            s,
+            input: 6 => 6,
+            |y, x| s.load2(low.add(y * row + x * BLOCK), high.add(y * row + x * BLOCK)),
+            |y, x, point| s.store(out.add((y * 6 + x) * stride), point)
+        );
     }
 }
+
+/// A row of pixels of a channel block that does not exist.
+static NOTHING: [f32; EDGE * BLOCK] = [0.0; EDGE * BLOCK];
 
 /// `A y Aᵀ` of the output's gradient for the 16 channels of two neighbouring blocks (the second absent
 /// when it is beyond the last): `[36][…][tile][16]`, places `stride` apart.
@@ -180,38 +186,26 @@ pub(super) unsafe fn transform_gradient<S: Simd>(
     shape: Blocked,
     dy: *const f32,
     group: usize,
-    places: &[Place],
+    places: Places,
     z: *mut f32,
     stride: usize,
 ) {
-    let mut low_patches = [[0.0; REACH * REACH * BLOCK]; 2];
-    let mut high_patches = [[0.0; REACH * REACH * BLOCK]; 2];
+    let (mut low_patches, mut high_patches) = (Patches::uninit(), Patches::uninit());
     let has_high = 2 * group + 1 < shape.blocks();
-    for (t, &place) in places.iter().enumerate() {
+    for (t, place) in places.enumerate() {
         let low = find::<EDGE>(shape, dy, 2 * group, [place; 2], 0, &mut low_patches);
         let (high, high_row) = if has_high {
             let pair = find::<EDGE>(shape, dy, 2 * group + 1, [place; 2], 0, &mut high_patches);
             (pair.low, pair.row)
         } else {
-            (high_patches[0].as_ptr(), 0)
+            (NOTHING.as_ptr(), 0)
         };
-        let mut half = [[s.zero(); 4]; 6];
-        for j in 0..4 {
-            let mut column = [s.zero(); 4];
-            for (i, value) in column.iter_mut().enumerate() {
-                *value = s.load2(low.low.add(i * low.row + j * BLOCK), high.add(i * high_row + j * BLOCK));
-            }
-            let points = gradient(s, column);
-            for i in 0..6 {
-                half[i][j] = points[i];
-            }
-        }
         let out = z.add(t * 2 * BLOCK);
-        for (i, line) in half.into_iter().enumerate() {
-            let points = gradient(s, line);
-            for (j, &point) in points.iter().enumerate() {
-                s.store(out.add((i * 6 + j) * stride), point);
-            }
-        }
+        both_ways!(
+            s,
+            gradient: 4 => 6,
+            |y, x| s.load2(low.low.add(y * low.row + x * BLOCK), high.add(y * high_row + x * BLOCK)),
+            |y, x, point| s.store(out.add((y * 6 + x) * stride), point)
+        );
     }
 }

@@ -1,6 +1,37 @@
-//! The one-dimensional transforms of F(4, 3), on the points 0, ±1, ±2 and ∞.
+//! The one-dimensional transforms of F(4, 3), on the points 0, ±1, ±2 and ∞, and how a tile goes through one both ways.
 
 use crate::simd::Simd;
+
+/// Takes the columns of a tile of `n × n` through a transform, then the rows of what that gave: `read` is asked for every
+/// value of the tile by row and column, `write` told every value of the `m × m` result.
+///
+/// No function, since closures are compiled for the instruction set of nobody unless the compiler happens to inline them.
+macro_rules! both_ways {
+    ($s:ident, $transform:ident: $n:literal => $m:literal, |$y:ident, $x:ident| $read:expr, |$row:ident, $column:ident, $value:ident| $write:expr) => {{
+        // Zeros would be written for every tile, and rows moved out of the array would be copied: a fifth of all time.
+        let mut columns = [const { std::mem::MaybeUninit::<[S::V; $m]>::uninit() }; $n];
+        for $x in 0..$n {
+            let mut values = [$s.zero(); $n];
+            for $y in 0..$n {
+                values[$y] = $read;
+            }
+            columns[$x].write($transform($s, values));
+        }
+        for $row in 0..$m {
+            let mut values = [$s.zero(); $n];
+            for x in 0..$n {
+                // SAFETY: every column was written above.
+                values[x] = unsafe { columns[x].assume_init_ref() }[$row];
+            }
+            let values = $transform($s, values);
+            for $column in 0..$m {
+                let $value = values[$column];
+                $write;
+            }
+        }
+    }};
+}
+pub(super) use both_ways;
 
 /// `G`, which takes a filter of three to the six points.
 pub(super) const G: [[f32; 3]; 6] = [
