@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Distribution, Tensor};
 use tomosieve_nn::device;
 use tomosieve_nn::features::Features;
-use tomosieve_nn::kernel_ops::ConvNormActParams;
+use tomosieve_nn::kernel_ops::{ConvNormActParams, FrozenFilters, blend};
 
 /// Every parameter of a small network with one skip connection.
 struct Weights {
@@ -128,6 +128,32 @@ fn inference_agrees_with_training() {
         mask: weights.mask.inner(),
     };
     assert_eq!(values(inner.forward(Features::enter(x.inner()))), tracked);
+}
+
+#[test]
+fn frozen_filters_are_made_once_and_change_nothing() {
+    let device = device::by_name("cpu").unwrap();
+    let convolve = |x: &Tensor<4>, weight: &Tensor<4>| {
+        let bias = Tensor::zeros([weight.dims()[0]], &device);
+        values(Features::enter(x.clone()).conv_square(weight.clone(), bias).leave())
+    };
+    let random = |shape| Tensor::<4>::random(shape, Distribution::Default, &device);
+    let (x, weight, other) = (random([1, 7, 12, 20]), random([9, 7, 3, 3]), random([9, 7, 3, 3]));
+    let expected = [&weight, &other].map(|weight| convolve(&x, weight));
+    let frozen = FrozenFilters::default();
+    assert!(frozen.is_empty());
+    for _ in 0..3 {
+        let found = [&weight, &other].map(|weight| frozen.used_in(|| convolve(&x, weight)));
+        assert_eq!(found, expected);
+        assert_eq!(frozen.len(), 2);
+    }
+    // Weights that were changed lie elsewhere, for what was kept holds the old ones.
+    let changed = blend(weight, other.clone(), 0.25);
+    let expected = convolve(&x, &changed);
+    assert_eq!(frozen.clone().used_in(|| convolve(&x, &changed)), expected);
+    assert_eq!(frozen.len(), 3);
+    convolve(&x, &random([9, 7, 3, 3]));
+    assert_eq!(frozen.len(), 3); // nobody asked for more outside
 }
 
 /// What networks need beside convolutions with a norm, at odd sizes: every second pixel, every pixel four

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
+use tomosieve_nn::kernel_ops::FrozenFilters;
 use tomosieve_nn::kernels::{Isa, softmax, together};
 use tomosieve_nn::networks::Network;
 use tomosieve_nn::segmenter::Segmenter;
@@ -22,12 +23,13 @@ pub struct Predictor {
     /// The network.
     pub network: Network,
     device: Device,
+    filters: FrozenFilters,
 }
 
 impl Predictor {
     /// The network as it is now, frozen.
     pub fn new(network: &Network, device: &Device) -> Self {
-        Self { network: network.valid(), device: device.clone() }
+        Self { network: network.valid(), device: device.clone(), filters: FrozenFilters::default() }
     }
 
     /// The device it runs on.
@@ -40,7 +42,8 @@ impl Predict for Predictor {
     fn probabilities(&self, images: Vec<f32>, shape: [usize; 4]) -> Vec<f32> {
         together(|| {
             let x = Tensor::<4>::from_data(TensorData::new(images, shape), &self.device);
-            let mut values = to_vec(self.network.forward(x)); // logits [n, k, h, w]
+            let logits = self.filters.used_in(|| self.network.forward(x)); // [n, k, h, w]
+            let mut values = to_vec(logits);
             let plane = shape[2] * shape[3];
             let classes = values.len() / (shape[0] * plane);
             softmax(Isa::best(), &mut values, classes, plane);

@@ -19,6 +19,7 @@ mod channelwise;
 mod conv;
 mod conv_norm_act;
 mod depthwise;
+mod frozen;
 mod layout;
 mod norm_act;
 mod pool;
@@ -26,6 +27,7 @@ mod resample;
 mod storage;
 mod update;
 
+pub use frozen::FrozenFilters;
 pub use update::{UpdateOps, adam, blend};
 
 /// The operations, on primitive tensors.
