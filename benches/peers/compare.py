@@ -183,7 +183,7 @@ class Comparison:
             "Inference of the default network",
             "tomosieve through its segment stage (scaling, network, blending, labels and confidence), the peers network "
             "and softmax alone; in one window as large as the slice, and in windows of 128², of which the peers are shown "
-            "16 at a time.",
+            "16 at a time. Per slice, of four slices of 512² and two of 2048², which tomosieve takes side by side.",
         )
         found = {}
         weights = str(self.folder / "infer.weights")
@@ -207,7 +207,7 @@ class Comparison:
                         sys.exit(f"{name}: probabilities differ by {worst}")
                     if worst > 1e-3:  # torch 2.15 sums the group norms of large channels_last images less exactly
                         self.say(f"{size}², {threads} threads: a probability of {name} differs by {worst:.4f}.\n")
-                count = max(1, round(4 * (512 / size) ** 2))
+                count = 4 if size == 512 else 2  # as many slices of a volume, for the peers one slice so many times
                 what = f"7 × {size}² in {(size // tile) ** 2} windows" if tile < size else f"7 × {size}²"
                 found[what, threads] = self.table(what, threads, self.alternate(engines, "segment", count))
                 for engine in engines.values():

@@ -30,7 +30,7 @@ use tomosieve_cluster::{Clustering, Histogram, KMeans};
 use tomosieve_nn::losses::LossConfig;
 use tomosieve_nn::networks::{Network, NetworkConfig};
 use tomosieve_nn::{checkpoint, device, teacher};
-use tomosieve_volume::{Memory, OpenOptions, Region, Shape, Tiles, VolumeReader};
+use tomosieve_volume::{Memory, OpenOptions, Region, Shape, VolumeReader};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -50,9 +50,9 @@ enum Request {
     Draw { count: usize },
     /// Blends a teacher from the student so many times.
     Blend { count: usize },
-    /// Loads weights and a square slice with its neighbours, written to `image` as `f32`.
+    /// Loads weights and some square slices; the first with its neighbours goes to `image` as `f32`.
     Model { network: String, size: usize, tile: usize, weights: PathBuf, image: PathBuf },
-    /// Segments the slice so many times; answers with a checksum of the labels.
+    /// Segments so many slices, at most four; answers with a checksum of the labels.
     Segment { count: usize },
     /// The probabilities of the whole slice, to a file.
     Probabilities { path: PathBuf },
@@ -139,19 +139,17 @@ impl Worker {
             Request::Segment { count } => {
                 let Inference { predictor, sweep, volume } = self.inference()?;
                 let mut sum = 0_u64;
-                for _ in 0..count {
-                    sweep.run(volume, predictor, Inference::SLICE, |slice| {
-                        sum += slice.labels.iter().map(|&label| u64::from(label)).sum::<u64>();
-                        Ok(())
-                    })?;
-                }
+                sweep.run(volume, predictor, Inference::slices_of(count), |slice| {
+                    sum += slice.labels.iter().map(|&label| u64::from(label)).sum::<u64>();
+                    Ok(())
+                })?;
                 Ok(json!({ "sum": sum }))
             }
             Request::Probabilities { path } => {
                 let Inference { predictor, sweep, volume } = self.inference()?;
                 let look = |images, shape| predictor.probabilities(images, shape);
                 let mut found = Vec::new();
-                sweep.blended(volume, &look, Inference::SLICE, |_, _, probabilities| {
+                sweep.blended(volume, &look, Inference::slices_of(1), |_, _, probabilities| {
                     found.extend(probabilities.iter().flat_map(|v| v.to_le_bytes()));
                     Ok(())
                 })?;
@@ -257,16 +255,22 @@ impl Training {
 }
 
 impl Inference {
-    /// What is segmented: the middle slice.
-    const SLICE: std::ops::Range<usize> = SLICES / 2..SLICES / 2 + 1;
+    /// Most slices that are segmented.
+    const SEGMENTED: usize = 4;
+
+    /// The first slices that have all their neighbours.
+    fn slices_of(count: usize) -> std::ops::Range<usize> {
+        SLICES / 2..SLICES / 2 + count.min(Self::SEGMENTED)
+    }
 
     fn new(network: String, size: usize, tile: usize, weights: &Path) -> Result<Self> {
         let device = device::by_name("cpu")?;
-        let (volume, scale) = phantom([SLICES + 1, size, size])?;
+        let (volume, scale) = phantom([SLICES - 1 + Self::SEGMENTED, size, size])?;
         let network = Network::new(&config(network), SLICES, CLASSES, SEED, &device)?;
         let network = checkpoint::load(network, weights)?;
-        let lanes = rayon::current_num_threads().min(Tiles::new([size, size], tile, 0)?.len());
-        let mut sweep = Sweep { tile, overlap: 0, lanes, ..Sweep::new(&Layers::defaults()?.build()?, scale) };
+        let (lanes, depth) = (rayon::current_num_threads(), volume.shape().z);
+        let settings = Layers::defaults()?.build()?;
+        let mut sweep = Sweep { tile, overlap: 0, lanes, depth, ..Sweep::new(&settings, scale) };
         (sweep.slices, sweep.classes) = (SLICES, CLASSES);
         Ok(Self { predictor: Predictor::new(&network, &device), sweep, volume })
     }

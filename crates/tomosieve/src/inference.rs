@@ -2,11 +2,13 @@
 //!
 //! A slab holds the slices to segment and a halo of neighbours; each slice is covered by overlapping
 //! windows whose probabilities (or whatever else a network makes of them) are blended, so that no seam
-//! shows. Only one slab of grey values and one slice of probabilities are ever in memory.
+//! shows. Only one slab of grey values and one slice of probabilities are ever in memory, or as many slices as it
+//! takes to give every thread a window.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
+use tomosieve_nn::kernel_ops::FrozenFilters;
 use tomosieve_volume::slab::{Slabs, reflect};
 use tomosieve_volume::tile::Tiles;
 use tomosieve_volume::{Region, Shape, VolumeReader};
@@ -40,6 +42,8 @@ pub struct Sweep {
     pub pixels: usize,
     /// How many such batches are in work at a time; the result does not depend on it.
     pub lanes: usize,
+    /// Parameters of the network, for what its transformed filters take.
+    pub parameters: usize,
 }
 
 /// One segmented slice.
@@ -73,6 +77,7 @@ impl Sweep {
             rims: None,
             pixels: Self::PIXELS[usize::from(config.device != "cpu")],
             lanes: 1,
+            parameters: 0,
         }
     }
 
@@ -84,6 +89,12 @@ impl Sweep {
     /// How many windows go through the network together on a lane.
     pub fn at_once(&self, shape: Shape) -> usize {
         (self.pixels / self.window(shape)).max(1)
+    }
+
+    /// How many slices are in work at a time: as many as give every lane a window.
+    pub fn slices_at_once(&self, shape: Shape) -> usize {
+        let windows = self.windows(shape).map_or(1, |windows| windows / shape.z.max(1));
+        self.lanes.div_ceil(windows.max(1))
     }
 
     /// Pixels of all windows in work, for slices of this size.
@@ -102,11 +113,13 @@ impl Sweep {
     /// Bytes a slab slice takes: raw or scaled grey values.
     pub const BYTES_PER_VOXEL: usize = 4;
 
-    /// Bytes needed beside the slab, for slices of this size: blended probabilities, labels, confidence.
+    /// Bytes needed beside the slab, for slices of this size: blended probabilities, labels, confidence, transformed
+    /// filters.
     pub fn fixed_bytes(&self, shape: Shape) -> usize {
         let windows = self.pixels_at_once(shape);
-        shape.slice_voxels() * (4 * self.classes + 2)
+        shape.slice_voxels() * (4 * self.classes * self.slices_at_once(shape) + 2)
             + windows * 4 * (self.slices + (1 + Self::ROUNDS) * self.classes)
+            + FrozenFilters::bytes(self.parameters)
     }
 
     /// Segments the slices of `wanted`, handing each to `sink` in order of z.
@@ -148,8 +161,8 @@ impl Sweep {
         let plane = shape.slice_voxels();
         let half = self.slices / 2;
         let tiles = Tiles::new([shape.y, shape.x], self.tile, self.overlap)?;
-        let lanes = Lanes::new(self.lanes.min(tiles.len()))?;
-        let mut values = vec![0.0_f32; self.classes * plane];
+        let lanes = Lanes::new(self.lanes)?;
+        let mut values = vec![0.0_f32; self.slices_at_once(shape) * self.classes * plane];
         let mut grey = Vec::new();
         for slab in Slabs::new(shape, self.depth, half) {
             if slab.z.end <= wanted.start || slab.z.start >= wanted.end {
@@ -159,24 +172,27 @@ impl Sweep {
             grey.resize(region.voxels(), 0.0);
             reader.read(&region, &mut grey)?;
             grey.par_iter_mut().with_min_len(1 << 14).for_each(|v| *v = self.scale.apply(*v));
-            for z in slab.z.clone().filter(|z| wanted.contains(z)) {
-                let neighbours: Vec<&[f32]> = (-(half as isize)..=half as isize)
-                    .map(|offset| {
-                        let at = reflect(z as isize + offset, shape.z) - slab.with_halo.start;
-                        &grey[at * plane..(at + 1) * plane]
-                    })
-                    .collect();
+            let at = |z: usize, offset: isize| {
+                let at = reflect(z as isize + offset, shape.z) - slab.with_halo.start;
+                &grey[at * plane..(at + 1) * plane]
+            };
+            let zs: Vec<usize> = slab.z.clone().filter(|z| wanted.contains(z)).collect();
+            for zs in zs.chunks(self.slices_at_once(shape)) {
+                let around = |&z| (-(half as isize)..=half as isize).map(|offset| at(z, offset)).collect();
+                let neighbours: Vec<Vec<&[f32]>> = zs.iter().map(around).collect();
                 self.blend(&neighbours, shape, &tiles, &lanes, look, &mut values);
-                sink(z, neighbours[half], &values)?;
+                for (&z, values) in zs.iter().zip(values.chunks_exact(self.classes * plane)) {
+                    sink(z, at(z, 0), values)?;
+                }
             }
         }
         Ok(())
     }
 
-    /// The blended values `[k, y, x]` of one slice.
+    /// The blended values `[slice, k, y, x]` of some slices, each with its neighbours.
     fn blend(
         &self,
-        neighbours: &[&[f32]],
+        neighbours: &[Vec<&[f32]>],
         shape: Shape,
         tiles: &Tiles,
         lanes: &Lanes,
@@ -187,12 +203,15 @@ impl Sweep {
         let [height, width] = tiles.size();
         let plane = height * width;
         let windows: Vec<_> = tiles.iter().collect();
-        let at_once = self.at_once(shape);
-        for windows in windows.chunks(at_once * lanes.count() * Self::ROUNDS) {
-            let found = lanes.map(windows.chunks(at_once).collect(), |windows| {
+        let batches = windows.chunks(self.at_once(shape));
+        let jobs: Vec<_> = (0..neighbours.len())
+            .flat_map(|slice| batches.clone().map(move |windows| (slice, windows)))
+            .collect();
+        for jobs in jobs.chunks(lanes.count() * Self::ROUNDS) {
+            let found = lanes.map(jobs.to_vec(), |(slice, windows)| {
                 let mut images = Vec::with_capacity(windows.len() * self.slices * plane);
                 for window in windows {
-                    for slice in neighbours {
+                    for slice in &neighbours[slice] {
                         for y in window.y.clone() {
                             images.extend_from_slice(&slice[y * shape.x..][window.x.clone()]);
                         }
@@ -200,9 +219,13 @@ impl Sweep {
                 }
                 look(images, [windows.len(), self.slices, height, width])
             });
-            into.par_chunks_mut(shape.slice_voxels()).enumerate().for_each(|(class, into)| {
-                let found = found.iter().flat_map(|found| found.chunks_exact(self.classes * plane));
-                for (found, window) in found.zip(windows) {
+            into.par_chunks_mut(shape.slice_voxels()).enumerate().for_each(|(i, into)| {
+                let (slice, class) = (i / self.classes, i % self.classes);
+                let of_slice = jobs.iter().zip(&found).filter(|((of, _), _)| *of == slice);
+                let of_windows = of_slice.flat_map(|((_, windows), found)| {
+                    windows.iter().zip(found.chunks_exact(self.classes * plane))
+                });
+                for (window, found) in of_windows {
                     let rows = found[class * plane..][..plane].chunks_exact(width);
                     for ((y, found), weight_y) in window.y.clone().zip(rows).zip(window.weights_y) {
                         let into = into[y * shape.x..][window.x.clone()].iter_mut();

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use serde::Serialize;
+use tomosieve_nn::kernel_ops::FrozenFilters;
 use tomosieve_volume::{Shape, VolumeReader, slab_depth};
 
 use crate::config::{Config, ShadingConfig};
@@ -181,8 +182,12 @@ pub fn sweep_lanes(sweep: &Sweep, config: &Config, shape: Shape, memory: u64) ->
     if config.device != "cpu" {
         return 1;
     }
-    let most = rayon::current_num_threads().min(sweep.windows(shape).map_or(1, |windows| windows / shape.z));
-    let takes = |lanes| window_memory(&Sweep { lanes, ..sweep.clone() }, config, shape);
+    let most = rayon::current_num_threads().min(sweep.windows(shape).unwrap_or(1));
+    let takes = |lanes| {
+        let sweep = Sweep { lanes, ..sweep.clone() };
+        let slices = (sweep.slices_at_once(shape) - 1) * 4 * sweep.classes * shape.slice_voxels();
+        window_memory(&sweep, config, shape) + slices as u64
+    };
     (2..=most).rev().find(|&lanes| takes(lanes) <= memory / 4).unwrap_or(1)
 }
 
@@ -256,8 +261,11 @@ impl Plan {
         let lanes = [(train.crop, train.batch), (correct.crop, correct.batch)]
             .map(|(crop, batch)| TrainingLanes::plan(config, shape, crop, batch, limit));
         let trial = Trial::run(config, input, &sweep, lanes, times)?;
+        sweep.parameters = trial.parameters;
         // Of every start the weights of the student, Adam's two moments, the teacher and the last good one.
         let networks = |copies| (config.starts * trial.parameters * 4 * copies) as u64;
+        // The teacher's transformed filters, while it labels a batch.
+        let taught = (lanes[1].starts * FrozenFilters::bytes(trial.parameters)) as u64;
         let train_steps = steps(train.steps, train.epochs, shape.z, train.batch);
         let correct_steps = steps(correct.steps, correct.epochs, shape.z, correct.batch);
         let starts = if config.starts == 1 { String::new() } else { format!("{} × ", config.starts) };
@@ -284,7 +292,9 @@ impl Plan {
             (
                 Stage::Correct,
                 format!("{starts}{correct_steps} steps of {} crops {}²", correct.batch, correct.crop),
-                training_memory(config, shape, correct.crop, correct.batch, limit, lanes[1], 2) + networks(5),
+                training_memory(config, shape, correct.crop, correct.batch, limit, lanes[1], 2)
+                    + networks(5)
+                    + taught,
                 correct_steps as f64 * trial.correct,
             ),
             (

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tomosieve::inference::Sweep;
 use tomosieve::predictor::Predict;
 use tomosieve::scale::Scale;
-use tomosieve_volume::{Memory, Shape};
+use tomosieve_volume::{Memory, Shape, VolumeReader};
 
 /// A 3×3 mean over all slices of the patch, turned into two "probabilities": a network with a context of
 /// one pixel and no statistics of the window.
@@ -48,7 +48,18 @@ fn volume() -> Memory {
 
 fn sweep(depth: usize, tile: usize, overlap: usize) -> Sweep {
     let scale = Scale { low: 0.0, high: 1.0 };
-    Sweep { depth, slices: 5, classes: 2, tile, overlap, scale, rims: None, pixels: 1 << 12, lanes: 1 }
+    Sweep {
+        depth,
+        slices: 5,
+        classes: 2,
+        tile,
+        overlap,
+        scale,
+        rims: None,
+        pixels: 1 << 12,
+        lanes: 1,
+        parameters: 0,
+    }
 }
 
 /// Labels and confidences of all slices, and the number of windows it took.
@@ -92,6 +103,13 @@ fn lanes_leave_no_trace() {
     let one = run(&sweep(9, 16, 8));
     for lanes in [2, 3, 200] {
         assert_eq!(run(&Sweep { lanes, ..sweep(9, 16, 8) }), one, "{lanes} lanes");
+    }
+    // Where a slice is one window, lanes take slices.
+    let one = run(&sweep(9, 96, 16));
+    for (lanes, depth) in [(2, 9), (2, 1), (4, 3), (50, 9)] {
+        let several = Sweep { lanes, ..sweep(depth, 96, 16) };
+        assert_eq!(several.slices_at_once(volume().shape()), lanes);
+        assert_eq!(run(&several), one, "{lanes} lanes of {depth} slices");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use burn::module::Module;
 use tomosieve_nn::kernels;
 use tomosieve_volume::{OutputKind, OutputMeta, VolumeWriter, VoxelType, Voxels};
 
@@ -103,6 +104,7 @@ fn outputs(context: &Context<'_>, stage1: &Stage1) -> Result<(Writers, Writers)>
 pub fn sweep(context: &Context<'_>, model: &model::Model) -> Result<Sweep> {
     let mut sweep = Sweep::new(context.config, model.scale);
     (sweep.slices, sweep.classes) = (model.slices, model.classes);
+    sweep.parameters = model.predictor.network.num_params();
     sweep.rims = context.rims(&context.stage1()?);
     sweep.lanes = crate::plan::sweep_lanes(&sweep, context.config, context.input.shape(), context.memory);
     sweep.depth =
