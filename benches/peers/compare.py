@@ -422,7 +422,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, help="write the tables there, too")
     parser.add_argument("--folder", type=pathlib.Path, help="where to keep weights and batches")
     arguments = parser.parse_args()
-    subprocess.run(["cargo", "build", "--release", "-q", "-p", "tomosieve", "--example", "speed"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--release", "-q", "--workspace", "--example", "speed"], cwd=ROOT, check=True)
     subprocess.run(["cargo", "build", "--release", "-q"], cwd=ROOT, check=True)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as temporary:

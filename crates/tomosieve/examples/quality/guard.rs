@@ -2,6 +2,7 @@
 //! the guard and without it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -71,7 +72,12 @@ pub(crate) fn rows(paths: &[&str]) -> Result<Vec<Row>> {
     for path in paths {
         let failed = |e: String| Error::Input(format!("`{path}`: {e}; expected the JSON of a study"));
         let text = std::fs::read_to_string(path).map_err(|e| failed(e.to_string()))?;
-        rows.extend(serde_json::from_str::<Results>(&text).map_err(|e| failed(e.to_string()))?.rows);
+        let mut found = serde_json::from_str::<Results>(&text).map_err(|e| failed(e.to_string()))?.rows;
+        if let (2.., Some(folder)) = (paths.len(), Path::new(path).parent()) {
+            // Studies of one volume each may all call it by the same name.
+            found.iter_mut().for_each(|row| row.volume = format!("{}/{}", folder.display(), row.volume));
+        }
+        rows.extend(found);
     }
     Ok(rows)
 }
