@@ -41,7 +41,7 @@ impl<'a> Filters<'a> {
         let stride = place_len(self.inputs, self.groups());
         let mut u = Buffer::dirty(PLACES * stride);
         let shared = Shared::new(&mut u);
-        each(self.groups(), |group| isa.run(Group { filters: self, group, stride, u: shared }));
+        each(self.groups(), |group| isa.run(Prepare { filters: self, group, stride, u: shared }));
         u
     }
 
@@ -71,14 +71,14 @@ pub(super) fn place_len(inputs: usize, groups: usize) -> usize {
 }
 
 /// Transforms one group's filters into an array of all.
-struct Group<'a> {
+struct Prepare<'a> {
     filters: Filters<'a>,
     group: usize,
     stride: usize,
     u: Shared,
 }
 
-impl Kernel for Group<'_> {
+impl Kernel for Prepare<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { filters, group, stride, u } = self;

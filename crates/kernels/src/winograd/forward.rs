@@ -171,14 +171,14 @@ impl Kernel for Tiles<'_> {
         unsafe {
             for block in 0..blocks {
                 let to = v.as_mut_ptr().add(block * even * BLOCK);
-                transform_input(s, job.shape, job.x.as_ptr(), block, places, to, v_stride);
+                transform_input(s, job.shape, job.x.as_ptr(), block, places.clone(), to, v_stride);
             }
             // The output has other channels than the input, hence another image length.
             let places = Grid::new(job.out).places(first, count);
             for group in 0..job.filters.groups() {
                 let u = u.as_ptr().add(group * job.filters.inputs * LANES);
                 job.products(s, count, (v.as_ptr(), v_stride), (u, stride), (m.as_mut_ptr(), m_stride));
-                job.finish(s, group, places, m.as_ptr(), m_stride);
+                job.finish(s, group, places.clone(), m.as_ptr(), m_stride);
             }
         }
     }

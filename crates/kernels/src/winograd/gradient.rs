@@ -135,7 +135,7 @@ impl Kernel for Part<'_> {
             unsafe {
                 for block in 0..blocks {
                     let to = v.as_mut_ptr().add(block * even * BLOCK);
-                    transform_input(s, job.shape, job.x.as_ptr(), block, places, to, v_stride);
+                    transform_input(s, job.shape, job.x.as_ptr(), block, places.clone(), to, v_stride);
                 }
                 for group in 0..job.groups {
                     // The gradient has other channels than the input, hence another image length.

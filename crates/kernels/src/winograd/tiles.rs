@@ -55,7 +55,7 @@ pub(super) struct Place {
 }
 
 /// Where some tiles lie, one after the other.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Places {
     shape: Blocked,
     n: usize,
