@@ -29,7 +29,7 @@ thread_local! {
 }
 
 impl FrozenFilters {
-    /// Bytes that are kept of so many parameters, at most: 36 values for nine.
+    /// Bytes that are kept of so many parameters: 36 values for nine, where outputs fill their groups of 16.
     pub const fn bytes(parameters: usize) -> usize {
         4 * parameters * size_of::<f32>()
     }
