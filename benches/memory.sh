@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Peak memory of every stage of `tomosieve segment` under one --max-memory, on volumes of several sizes, and on a
-# small one in other formats and with the default network: the line must be flat, and what the plan says must be near
-# what is used (else it ends with 1).
+# small one in other formats and with other windows, batches and networks: the line must be flat, and what the plan says
+# must be near what is used (else it ends with 1).
 # Prints a Markdown table. Needs GNU time (Debian package `time`). Usage: benches/memory.sh FOLDER [LIMIT [GIB...]]
 set -euo pipefail
 folder=$(realpath -m "${1:?usage: benches/memory.sh FOLDER [LIMIT [GIB...]]}")
@@ -23,7 +23,7 @@ small=(--slices 3 --set 'network.widths=[8,16]')
 measure() { # NAME VOLUME [SETTING...]
     run=$folder/run
     rm -rf "$run"
-    settings=(--preset quick --max-memory "$limit" --set train.steps=40 --set correct.steps=20 --set starts=2
+    settings=(--preset quick --max-memory "$limit" --set train.steps=40 --set correct.steps=40 --set starts=2
         --set correct.guard=false --set segment.overlap=0.1 "${@:3}")
     plan=$("$tomosieve" segment "$2" -o "$run" "${settings[@]}" --dry-run --json -q)
     for stage in cluster train correct predict; do
@@ -66,5 +66,12 @@ for form in h5 ome.zarr nii; do
     rm -rf "$volume"
 done
 measure "256 MiB, default network" "$folder/stack"
+measure "256 MiB, windows of 256²" "$folder/stack" "${small[@]}" --set segment.tile=256
+measure "256 MiB, batches of 16 × 128²" "$folder/stack" "${small[@]}" --set train.batch=16 --set correct.batch=16 \
+    --set train.crop=128 --set correct.crop=128
+stack "$folder/stack" 8
+for network in unet unet++ resunet++ deeplabv3+ segformer; do
+    measure "16 MiB, $network" "$folder/stack" --slices 3 --network "$network" --set 'network.widths=[]'
+done
 rm -rf "$folder/stack"
 exit $failed

@@ -146,12 +146,12 @@ fn go(
             config.input.classes = most;
             fitted.push(format!("input.classes 0 → {most}: what the search for their number begins with"));
         } else {
-            Plan::new(&classes::trial(&config), Vec::new(), input, output, false)?.check()?;
+            Plan::new(&classes::trial(&config), Vec::new(), input, output, &[])?.check()?;
             config = classes::settle(config, input, &RunDir::create(output)?, screen)?;
         }
     }
-    let times = manner.dry_run || stages.iter().any(|stage| *stage != Stage::Cluster);
-    let plan = Plan::new(&config, fitted, input, output, times)?;
+    let tried = if manner.dry_run { &Stage::ALL } else { stages };
+    let plan = Plan::new(&config, fitted, input, output, tried)?;
     if manner.dry_run {
         show_plan(&plan, global.json)?;
         return plan.check();

@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use memmap2::MmapMut;
 
+use crate::heap;
+
 /// A cache line; a `Vec` of them is aligned as we want it.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
@@ -108,13 +110,15 @@ impl Shelf {
 
 static SHELF: Mutex<Option<Shelf>> = Mutex::new(None);
 
-/// Gives the memory of dropped buffers back to the system: for when what comes next has other sizes.
+/// Gives the memory of dropped buffers, and small blocks that were freed, back to the system: for when what comes next has
+/// other sizes.
 pub fn release() {
     let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
     let shelf = shelf.get_or_insert_default();
     let free = std::mem::take(&mut shelf.free);
     (shelf.spare, shelf.most) = (0, shelf.used);
     drop(free);
+    heap::trim();
 }
 
 /// `len` values of `f32`, aligned to 64 bytes.

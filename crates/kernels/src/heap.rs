@@ -15,3 +15,10 @@ pub fn give_back() {
     // whether it was set, and without it nothing goes wrong, it only takes more memory.
     let _ = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, OWN) };
 }
+
+/// Gives back now what was freed of small blocks.
+pub(crate) fn trim() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: the allocator gives whole pages that nobody uses back to the system, under its own locks.
+    let _ = unsafe { libc::malloc_trim(0) };
+}

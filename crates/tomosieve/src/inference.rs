@@ -8,7 +8,6 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use tomosieve_nn::kernel_ops::FrozenFilters;
 use tomosieve_volume::slab::{Slabs, reflect};
 use tomosieve_volume::tile::Tiles;
 use tomosieve_volume::{Region, Shape, VolumeReader};
@@ -113,13 +112,14 @@ impl Sweep {
     /// Bytes a slab slice takes: raw or scaled grey values.
     pub const BYTES_PER_VOXEL: usize = 4;
 
-    /// Bytes needed beside the slab, for slices of this size: blended probabilities, labels, confidence, transformed
-    /// filters.
+    /// Bytes needed beside the slab and the network, for slices of this size: blended probabilities, labels, confidence,
+    /// windows before and after.
     pub fn fixed_bytes(&self, shape: Shape) -> usize {
-        let windows = self.pixels_at_once(shape);
-        shape.slice_voxels() * (4 * self.classes * self.slices_at_once(shape) + 2)
-            + windows * 4 * (self.slices + (1 + Self::ROUNDS) * self.classes)
-            + FrozenFilters::bytes(self.parameters)
+        let (slices, window) = (self.slices_at_once(shape), 4 * self.window(shape));
+        let all = slices * self.windows(shape).map_or(1, |windows| windows / shape.z.max(1));
+        let at_hand = self.lanes * self.at_once(shape);
+        shape.slice_voxels() * (4 * self.classes * slices + 2)
+            + window * (at_hand * self.slices + all.min(Self::ROUNDS * at_hand) * self.classes)
     }
 
     /// Segments the slices of `wanted`, handing each to `sink` in order of z.

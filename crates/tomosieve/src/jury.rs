@@ -47,11 +47,21 @@ impl Verdict {
 }
 
 impl Jury {
+    /// Bytes of a jury of crops of `crop` pixels a side while it is called together: grey values, labels, and contrasts
+    /// to two sides, once more for the median of their sizes.
+    pub fn bytes(slices: usize, crop: usize, classes: usize) -> usize {
+        Self::count(crop, classes) * crop * crop * (size_of::<f32>() * (slices + 4) + 1)
+    }
+
+    fn count(crop: usize, classes: usize) -> usize {
+        (PIXELS / (crop * crop)).max(classes)
+    }
+
     /// A jury of crops of `crop` pixels a side.
     pub fn new(pool: &Pool, crop: usize, classes: usize, rims: Option<Rims>, seed: u64) -> Self {
-        let count = (PIXELS / (crop * crop)).max(classes);
-        let crops: Vec<Patch> =
-            (0..count).map(|item| draw(pool, crop, (item % classes) as u8, seed, item)).collect();
+        let crops: Vec<Patch> = (0..Self::count(crop, classes))
+            .map(|item| draw(pool, crop, (item % classes) as u8, seed, item))
+            .collect();
         let contrasts: Vec<Contrasts> = crops.iter().map(Contrasts::of).collect();
         let noise = structure::noise(&contrasts);
         let maps = crops.iter().map(|crop| crop.labels.as_slice());

@@ -20,12 +20,13 @@ use crate::shading::{self, Shading, Unshaded};
 use crate::stages::steps;
 use crate::{Error, Result};
 
+mod resident;
 mod training;
 mod trial;
 
+use training::Training;
 pub use training::TrainingLanes;
-use training::training_memory;
-use trial::Trial;
+use trial::{Piece, Trial};
 
 /// What the program itself takes: code, thread stacks, allocator.
 const BASE: u64 = 42 << 20;
@@ -51,7 +52,7 @@ pub struct Plan {
     pub stages: Vec<StagePlan>,
     /// Trainable parameters of the network.
     pub parameters: usize,
-    /// Largest memory of any stage, bytes.
+    /// Largest memory of any stage that is planned for, bytes.
     pub memory: u64,
     /// Most memory allowed, bytes.
     pub memory_limit: u64,
@@ -213,15 +214,21 @@ pub fn sweep_depth(sweep: &Sweep, config: &Config, reader: &dyn VolumeReader, me
     }
 }
 
-/// Bytes of a sweep beside its slab: one slice's probabilities, a window's activations, a part of the result.
+/// Bytes of a sweep beside its slab: the program, the network with its windows, and what becomes of a slice.
 fn sweep_fixed(sweep: &Sweep, config: &Config, shape: Shape) -> u64 {
-    let windows = window_memory(sweep, config, shape);
-    BASE + sweep.fixed_bytes(shape) as u64 + windows + Parts::bytes(shape) as u64
+    BASE + window_memory(sweep, config, shape) + slices_memory(sweep, shape)
 }
 
-/// Bytes that windows take while they go through the network.
+/// Bytes of what becomes of a slice: windows, blended probabilities, a part of the result.
+fn slices_memory(sweep: &Sweep, shape: Shape) -> u64 {
+    (sweep.fixed_bytes(shape) + Parts::bytes(shape)) as u64
+}
+
+/// Bytes that windows take while they go through the network, its transformed filters among them.
 fn window_memory(sweep: &Sweep, config: &Config, shape: Shape) -> u64 {
-    sweep.lanes as u64 * LANE + config.network.level_bytes(sweep.pixels_at_once(shape)) * 6
+    sweep.lanes as u64 * LANE
+        + config.network.level_bytes(sweep.pixels_at_once(shape)) * 6
+        + FrozenFilters::bytes(sweep.parameters) as u64
 }
 
 /// Peak bytes while the result is written: a slice in several forms, and the chunks of OME-Zarr.
@@ -237,8 +244,8 @@ pub fn bytes(count: u64) -> String {
 }
 
 impl Plan {
-    /// Plans a run; `target` is the run folder, which need not exist. With `times` false a network is not tried out,
-    /// and what would take its time is said to take none.
+    /// Plans the stages in `tried` (with none, all of them) of a run; `target` is the run folder, which need not exist.
+    /// Their networks are tried out for time and memory; others are said to take no time, and memory by rule of thumb.
     ///
     /// # Errors
     /// [`Error::Resources`] when memory or disk will not do, or when the trial of the network fails.
@@ -247,7 +254,7 @@ impl Plan {
         fitted: Vec<String>,
         input: &Input,
         target: &Path,
-        times: bool,
+        tried: &[Stage],
     ) -> Result<Self> {
         let shape = input.shape();
         let limit = memory_limit(config)?;
@@ -260,19 +267,36 @@ impl Plan {
         let (train, correct) = (&config.train, &config.correct);
         let lanes = [(train.crop, train.batch), (correct.crop, correct.batch)]
             .map(|(crop, batch)| TrainingLanes::plan(config, shape, crop, batch, limit));
-        let trial = Trial::run(config, input, &sweep, lanes, times)?;
+        let [of_train, of_correct] = [(train.crop, train.batch, 1), (correct.crop, correct.batch, 2)]
+            .map(|(crop, batch, views)| Training { config, shape, limit, crop, batch, views });
+        // What cannot fit is not tried.
+        let reader = input.reader.as_ref();
+        sweep_depth(&sweep, config, reader, limit)?;
+        let fits = |stage: &Stage| match stage {
+            Stage::Train => of_train.estimate(lanes[0]) <= limit,
+            Stage::Correct => of_correct.estimate(lanes[1]) <= limit,
+            Stage::Cluster | Stage::Predict => true,
+        };
+        let fitting: Vec<Stage> = tried.iter().copied().filter(fits).collect();
+        let trial = Trial::run(config, input, &sweep, lanes, &fitting)?;
         sweep.parameters = trial.parameters;
-        // Of every start the weights of the student, Adam's two moments, the teacher and the last good one.
-        let networks = |copies| (config.starts * trial.parameters * 4 * copies) as u64;
-        // The teacher's transformed filters, while it labels a batch.
-        let taught = (lanes[1].starts * FrozenFilters::bytes(trial.parameters)) as u64;
+        let weights = |starts: usize, copies: usize| (starts * copies * trial.parameters * 4) as u64;
+        // What the trial told, if there was one; in it were as many students as learn side by side.
+        let training = |of: Training<'_>, lanes: TrainingLanes, piece: Option<Piece>| {
+            let tried =
+                |piece: Piece| (of.data() + piece.settled(false)).saturating_sub(weights(lanes.starts, 3));
+            weights(config.starts, of.copies()) + piece.map_or_else(|| of.estimate(lanes), tried)
+        };
         let train_steps = steps(train.steps, train.epochs, shape.z, train.batch);
         let correct_steps = steps(correct.steps, correct.epochs, shape.z, correct.batch);
         let starts = if config.starts == 1 { String::new() } else { format!("{} × ", config.starts) };
-        let reader = input.reader.as_ref();
         let depth = sweep_depth(&sweep, config, reader, limit)?;
         let halo = 2 * (sweep.slices / 2);
         let slice = (shape.slice_voxels() * Sweep::BYTES_PER_VOXEL) as u64;
+        let seconds = |piece: Option<Piece>| piece.map_or(0.0, |piece| piece.seconds);
+        let looking = trial
+            .window
+            .map_or_else(|| BASE + window_memory(&sweep, config, shape), |piece| piece.settled(true));
         let works = [
             (
                 Stage::Cluster,
@@ -286,25 +310,24 @@ impl Plan {
                     "{} · {starts}{train_steps} steps of {} crops {}²",
                     config.network.name, train.batch, train.crop
                 ),
-                training_memory(config, shape, train.crop, train.batch, limit, lanes[0], 1) + networks(3),
-                train_steps as f64 * trial.train,
+                training(of_train, lanes[0], trial.train),
+                train_steps as f64 * seconds(trial.train),
             ),
             (
                 Stage::Correct,
                 format!("{starts}{correct_steps} steps of {} crops {}²", correct.batch, correct.crop),
-                training_memory(config, shape, correct.crop, correct.batch, limit, lanes[1], 2)
-                    + networks(5)
-                    + taught,
-                correct_steps as f64 * trial.correct,
+                training(of_correct, lanes[1], trial.correct),
+                correct_steps as f64 * seconds(trial.correct),
             ),
             (
                 Stage::Predict,
                 format!("{} slices of {}×{}, {depth} at a time", shape.z, shape.y, shape.x),
-                (sweep_fixed(&sweep, config, shape)
+                (looking
+                    + slices_memory(&sweep, shape)
                     + reading(reader)
                     + (depth + halo).min(shape.z) as u64 * slice)
                     .max(writing_memory(config, shape)),
-                sweep.windows(shape)? as f64 * trial.window,
+                sweep.windows(shape)? as f64 * seconds(trial.window),
             ),
         ];
         let stages: Vec<StagePlan> = works
@@ -319,12 +342,13 @@ impl Plan {
                 StagePlan { stage, standing, work, memory, seconds }
             })
             .collect();
+        let counted = stages.iter().filter(|of| tried.is_empty() || tried.contains(&of.stage));
         let info = input.reader.info();
         Ok(Self {
             volume: format!("{} · {} · {} · {}", input.path.display(), info.format, shape, info.voxel_type),
             inferred: info.notes.clone(),
             fitted,
-            memory: stages.iter().map(|stage| stage.memory).max().unwrap_or(0),
+            memory: counted.map(|stage| stage.memory).max().unwrap_or(0),
             memory_limit: limit,
             disk: RunDir::expected_bytes(shape, config.output.ome_zarr, config.output.confidence),
             disk_free: free_space(target).saturating_add(RunDir::beside(target).kept_bytes()),

@@ -5,6 +5,7 @@ use tomosieve_volume::Shape;
 use super::{BASE, pool_voxels};
 use crate::batches::crops_at_once;
 use crate::config::Config;
+use crate::jury::Jury;
 use crate::pool;
 
 /// How a training shares the threads of the CPU out, an equal part for each lane: over its starts and, within a start,
@@ -27,7 +28,8 @@ impl TrainingLanes {
             .filter(|&starts| config.starts.is_multiple_of(starts))
             .map(|starts| Self { starts, parts: 1 });
         let of_parts = (2..=threads.min(parts)).map(|parts| Self { starts: 1, parts });
-        let fits = |lanes: &Self| training_memory(config, shape, crop, batch, memory, *lanes, 2) <= memory;
+        let training = Training { config, shape, limit: memory, crop, batch, views: 2 };
+        let fits = |lanes: &Self| training.estimate(*lanes) <= memory;
         let found = of_starts.rev().chain(of_parts.rev()).find(fits);
         found.unwrap_or(Self { starts: 1, parts: 1 })
     }
@@ -38,23 +40,47 @@ impl TrainingLanes {
     }
 }
 
-/// Peak bytes of a training stage beside its networks: the pool, the batches that are drawn, wait or are learned, and the
-/// activations that autodiff keeps on each lane. Of each crop there are so many `views`, one of stage 2 and two of stage 3.
-pub(super) fn training_memory(
-    config: &Config,
-    shape: Shape,
-    crop: usize,
-    batch: usize,
-    limit: u64,
-    lanes: TrainingLanes,
-    views: u64,
-) -> u64 {
-    // Copies, as measured (benches/memory.sh): of every level's activations for the teacher, and of a batch.
-    const TAUGHT: u64 = 5;
-    const DRAWN: u64 = 4;
-    let pool = shape.voxels().min(pool_voxels(config, limit)) * pool::BYTES_PER_VOXEL;
-    let pixels = batch.min(crops_at_once(crop)) * crop * crop;
-    let kept = config.network.kept_bytes(pixels) + (views - 1) * TAUGHT * config.network.level_bytes(pixels);
-    let drawn = (config.starts * batch * config.input.slices * crop * crop * size_of::<f32>()) as u64 * DRAWN;
-    BASE + pool as u64 + drawn + lanes.passes() as u64 * kept
+/// A training stage, as far as its memory goes.
+#[derive(Clone, Copy)]
+pub(super) struct Training<'a> {
+    pub(super) config: &'a Config,
+    pub(super) shape: Shape,
+    /// Bytes that the run may use.
+    pub(super) limit: u64,
+    pub(super) crop: usize,
+    pub(super) batch: usize,
+    /// Views of each crop: one of stage 2, two of stage 3.
+    pub(super) views: usize,
+}
+
+impl Training<'_> {
+    /// Peak bytes beside its networks, before anything was tried: what autodiff keeps of activations is measured for
+    /// every network at its own widths.
+    pub(super) fn estimate(&self, lanes: TrainingLanes) -> u64 {
+        // Copies of every level's activations for the teacher.
+        const TAUGHT: u64 = 5;
+        let network = &self.config.network;
+        let pixels = self.batch.min(crops_at_once(self.crop)) * self.crop * self.crop;
+        let taught = (self.views as u64 - 1) * TAUGHT * network.level_bytes(pixels);
+        BASE + self.data() + lanes.passes() as u64 * (network.kept_bytes(pixels) + taught)
+    }
+
+    /// Bytes of what it learns from and is judged by: the pool, batches that are drawn, wait or are learned, and the
+    /// jury of stage 3.
+    pub(super) fn data(&self) -> u64 {
+        // Copies of a batch, as measured (benches/memory.sh).
+        const DRAWN: usize = 4;
+        let Self { config, shape, crop, views, .. } = *self;
+        let (slices, classes) = (config.input.slices, config.input.classes);
+        let pool = shape.voxels().min(pool_voxels(config, self.limit)) * pool::BYTES_PER_VOXEL;
+        let drawn = DRAWN * views * config.starts * self.batch * slices * crop * crop * size_of::<f32>();
+        let jury = if views > 1 { Jury::bytes(slices, crop, classes) } else { 0 };
+        (pool + drawn + jury) as u64
+    }
+
+    /// Weights that it keeps of a start: the student's, Adam's two moments, and in stage 3 the teacher's and the last
+    /// good one's.
+    pub(super) fn copies(&self) -> usize {
+        if self.views > 1 { 5 } else { 3 }
+    }
 }
