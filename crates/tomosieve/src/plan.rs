@@ -283,8 +283,7 @@ impl Plan {
         let weights = |starts: usize, copies: usize| (starts * copies * trial.parameters * 4) as u64;
         // What the trial told, if there was one; in it were as many students as learn side by side.
         let training = |of: Training<'_>, lanes: TrainingLanes, piece: Option<Piece>| {
-            let tried =
-                |piece: Piece| (of.data() + piece.settled(false)).saturating_sub(weights(lanes.starts, 3));
+            let tried = |piece: Piece| (of.data() + piece.settled()).saturating_sub(weights(lanes.starts, 3));
             weights(config.starts, of.copies()) + piece.map_or_else(|| of.estimate(lanes), tried)
         };
         let train_steps = steps(train.steps, train.epochs, shape.z, train.batch);
@@ -294,9 +293,8 @@ impl Plan {
         let halo = 2 * (sweep.slices / 2);
         let slice = (shape.slice_voxels() * Sweep::BYTES_PER_VOXEL) as u64;
         let seconds = |piece: Option<Piece>| piece.map_or(0.0, |piece| piece.seconds);
-        let looking = trial
-            .window
-            .map_or_else(|| BASE + window_memory(&sweep, config, shape), |piece| piece.settled(true));
+        let looking =
+            trial.window.map_or_else(|| BASE + window_memory(&sweep, config, shape), Piece::settled);
         let works = [
             (
                 Stage::Cluster,

@@ -78,9 +78,9 @@ impl Training<'_> {
         (pool + drawn + jury) as u64
     }
 
-    /// Weights that it keeps of a start: the student's, Adam's two moments, and in stage 3 the teacher's and the last
-    /// good one's.
+    /// Copies of the weights that it has of a start: the student's, Adam's two moments, in stage 3 the teacher's and the
+    /// last good one's, and what is read or written at its ends or follows the student.
     pub(super) fn copies(&self) -> usize {
-        if self.views > 1 { 5 } else { 3 }
+        if self.views > 1 { 7 } else { 4 }
     }
 }

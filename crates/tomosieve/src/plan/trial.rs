@@ -110,10 +110,10 @@ impl Trial {
 }
 
 impl Piece {
-    /// Bytes that the process has of it in the long run, as measured (benches/memory.sh): lanes meet in other places, and
-    /// what the allocator keeps of small blocks grows for a while, of a training more than of `windows`.
-    pub(super) fn settled(self, windows: bool) -> u64 {
-        self.resident + self.resident / if windows { 8 } else { 5 } + (8 << 20)
+    /// Bytes that the process has of it in the long run: what the allocator keeps of small blocks grows for a while
+    /// (benches/memory.sh).
+    pub(super) fn settled(self) -> u64 {
+        self.resident + self.resident / 6 + (6 << 20)
     }
 
     /// So many of it, one after the other.
