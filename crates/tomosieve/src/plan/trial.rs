@@ -1,6 +1,6 @@
 //! Single pieces of a run, tried out and timed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::module::Module;
 use tomosieve_nn::kernels;
@@ -122,10 +122,18 @@ impl Piece {
     }
 }
 
-/// What `work` takes, done three times: the first time also warms up, and lanes meet anew each time.
+/// What `work` takes, done several times: the first time also warms up, and lanes meet anew each time.
 fn piece(mut work: impl FnMut()) -> Result<Piece> {
+    const TIMES: std::ops::RangeInclusive<u32> = 2..=8;
+    const LONG: Duration = Duration::from_secs(2);
     kernels::release(); // what was tried before is not this one's
-    let (seconds, resident) = most_resident(|| [(); 3].map(|()| timed(&mut work))[2])?;
+    let (seconds, resident) = most_resident(|| {
+        let (started, mut times, mut seconds) = (Instant::now(), 0, 0.0);
+        while times < *TIMES.start() || times < *TIMES.end() && started.elapsed() < LONG {
+            (times, seconds) = (times + 1, timed(&mut work));
+        }
+        seconds
+    })?;
     Ok(Piece { seconds, resident })
 }
 
