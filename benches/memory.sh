@@ -23,7 +23,7 @@ small=(--slices 3 --set 'network.widths=[8,16]')
 measure() { # NAME VOLUME [SETTING...]
     run=$folder/run
     rm -rf "$run"
-    settings=(--preset quick --max-memory "$limit" --set train.steps=80 --set correct.steps=160 --set starts=2
+    settings=(--preset quick --max-memory "$limit" --set train.steps=80 --set train.settled=0 --set correct.steps=160 --set starts=2
         --set correct.guard=false --set segment.overlap=0.1 "${@:3}")
     plan=$("$tomosieve" segment "$2" -o "$run" "${settings[@]}" --dry-run --json -q)
     for stage in cluster train correct predict; do

@@ -128,6 +128,15 @@ impl Progress for Screen {
         }
     }
 
+    fn shorten(&self, total: u64) {
+        if let Ok(mut slot) = self.now.lock()
+            && let Some(stretch) = slot.as_mut()
+        {
+            stretch.total = total;
+            stretch.bar.set_length(total);
+        }
+    }
+
     fn end(&self) {
         let Ok(mut slot) = self.now.lock() else { return };
         let Some(stretch) = slot.take() else { return };

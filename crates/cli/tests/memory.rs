@@ -37,7 +37,7 @@ fn the_plan_is_near_what_is_used() {
     let phantom = "phantom intergrowth -o p --shape 8,1024,1024 --acquisition noise -q";
     assert!(tomosieve(folder, phantom).status().unwrap().success());
     let common = "--preset quick --slices 3 --threads 2 --max-memory 1GiB -q --set segment.overlap=0.1 \
-                  --set train.steps=200 --set correct.steps=100 --set correct.guard=false --set starts=2";
+                  --set train.steps=200 --set train.settled=0 --set correct.steps=100 --set correct.guard=false --set starts=2";
     // A teacher that is sure of nothing would leave the student nothing to learn, so stage 2 is not too short.
     for settings in ["--set segment.tile=128", "--set starts=1 --set train.crop=128 --set correct.crop=128"] {
         let run = format!("p/volume -o r {common} {settings}");

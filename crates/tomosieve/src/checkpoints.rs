@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ledger::Stage;
 use crate::run_dir::RunDir;
+use crate::settling::Settling;
 use crate::{Error, Result};
 
 /// What a checkpoint belongs to.
@@ -94,14 +95,14 @@ pub fn keep(run: &RunDir) -> Result<()> {
 /// # Errors
 /// [`Error::RunFile`] when it is there but damaged.
 pub fn kept_steps(run: &RunDir) -> Result<Option<usize>> {
-    Ok(kept(run)?.map(|(_, steps)| steps))
+    Ok(kept(run)?.map(|(_, steps, _)| steps))
 }
 
-/// Where a run has kept the state at the end of stage 2, and after how many steps it was.
-fn kept(run: &RunDir) -> Result<Option<(PathBuf, usize)>> {
+/// Where a run has kept the state at the end of stage 2, after how many steps it was, and what was found in them.
+fn kept(run: &RunDir) -> Result<Option<(PathBuf, usize, Settling)>> {
     let Some(folder) = folders(&run.trained()).pop() else { return Ok(None) };
-    let mark = run.read_json::<Mark<()>>(&mark_in(&folder))?;
-    Ok(mark.map(|mark| (folder, mark.step)))
+    let mark = run.read_json::<Mark<Settling>>(&mark_in(&folder))?;
+    Ok(mark.map(|mark| (folder, mark.step, mark.state)))
 }
 
 /// Copies the state at the end of stage 2 that `from` has kept into `to`, as a checkpoint of settings with
@@ -110,9 +111,9 @@ fn kept(run: &RunDir) -> Result<Option<(PathBuf, usize)>> {
 /// # Errors
 /// [`Error::RunFile`] when it cannot be read or written.
 pub fn lend(from: &RunDir, to: &RunDir, key: &str) -> Result<()> {
-    let Some((folder, steps)) = kept(from)? else { return Ok(()) };
+    let Some((folder, steps, settling)) = kept(from)? else { return Ok(()) };
     let failed = |e: std::io::Error| Error::file(&folder, format!("cannot be copied: {e}"));
-    save(to, Stage::Train, key, steps, &(), |target| copy_all(&folder, target).map_err(failed))
+    save(to, Stage::Train, key, steps, &settling, |target| copy_all(&folder, target).map_err(failed))
 }
 
 /// The folder for the parts of a result made with settings of this `key`; parts of another are removed.

@@ -132,7 +132,7 @@ impl Schedule {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Optimiser steps.
+    /// Optimiser steps, at most.
     pub steps: usize,
     /// When above 0, replaces `steps`; an epoch draws one crop per slice of the volume.
     pub epochs: usize,
@@ -142,8 +142,12 @@ pub struct TrainConfig {
     pub crop: usize,
     /// Adam's learning rate.
     pub learning_rate: f64,
-    /// How the learning rate goes.
+    /// How the learning rate goes, once it falls.
     pub schedule: Schedule,
+    /// Less growth of the recall than this ends the full learning rate ([`crate::settling`]); 0 = nothing does.
+    pub settled: f64,
+    /// How often in `steps` that is looked at.
+    pub checks: usize,
     /// Millions of voxels held in memory to draw crops from, in stage 3 too.
     pub pool: usize,
     /// Share of each batch that is shown under strong views.
@@ -291,6 +295,8 @@ impl Config {
         let one = !t.keep || self.starts == 1;
         require(one, "starts", &self.starts, "1 where train.keep is on: only one training can go on")?;
         require(t.steps > 0 || t.epochs > 0, "train.steps", &t.steps, "at least 1")?;
+        require((0.0..1.0).contains(&t.settled), "train.settled", &t.settled, "a share from 0 to 1")?;
+        require(t.checks >= 8, "train.checks", &t.checks, "at least 8")?;
         require(t.pool >= 1, "train.pool", &t.pool, "at least 1 (million voxels)")?;
         require((0.0..=1.0).contains(&t.strong), "train.strong", &t.strong, "a share from 0 to 1")?;
         require((0.0..1.0).contains(&c.momentum), "correct.momentum", &c.momentum, "a number in [0, 1)")?;

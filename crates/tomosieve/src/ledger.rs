@@ -220,6 +220,7 @@ impl Ledger {
             settings
         };
         config.train.schedule == Schedule::Constant
+            && config.train.settled == 0.0
             && but_length(&done.settings) == but_length(&settings_up_to(Stage::Train, config, input))
     }
 

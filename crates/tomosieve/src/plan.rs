@@ -305,8 +305,11 @@ impl Plan {
             (
                 Stage::Train,
                 format!(
-                    "{} · {starts}{train_steps} steps of {} crops {}²",
-                    config.network.name, train.batch, train.crop
+                    "{} · {starts}{}{train_steps} steps of {} crops {}²",
+                    config.network.name,
+                    if train.settled > 0.0 { "at most " } else { "" },
+                    train.batch,
+                    train.crop
                 ),
                 training(of_train, lanes[0], trial.train),
                 train_steps as f64 * seconds(trial.train),

@@ -6,6 +6,8 @@ pub trait Progress: Send + Sync {
     fn begin(&self, stage: &str, total: u64, done: u64, unit: &str);
     /// That many more units are done; `detail` is a word on how it goes, such as the loss.
     fn advance(&self, by: u64, detail: &str);
+    /// The stretch of work turned out to be shorter: `total` units, not as many as were told.
+    fn shorten(&self, _total: u64) {}
     /// The stretch of work is over.
     fn end(&self);
     /// Something the user should know.

@@ -8,6 +8,7 @@ use crate::ledger::Stage;
 use crate::provenance::Provenance;
 use crate::run_dir::RunDir;
 use crate::stages::correct::{Outcome, Structure};
+use crate::stages::train::Learning;
 use crate::summary::Summary;
 use crate::{Error, Result};
 
@@ -68,6 +69,9 @@ fn compose(
     if let Some(shading) = &summary.shading {
         writeln!(out, "Shading: {shading}. All below is of what was left.\n")?;
     }
+    if let Some(learning) = run.read_json::<Learning>(&run.learning()).ok().flatten() {
+        learned(&mut out, &learning)?;
+    }
     if let Some(outcome) = &provenance.correction {
         let Structure { pseudo_labels, train, correct } = outcome.structure;
         writeln!(
@@ -87,25 +91,7 @@ fn compose(
     }
     classes(&mut out, summary)?;
     against_the_truth(&mut out, summary)?;
-    writeln!(out, "## Pictures\n\nSlice, pseudo labels, result, confidence (black 0, white 1).\n")?;
-    let entries = std::fs::read_dir(run.previews()).into_iter().flatten().flatten();
-    let mut pictures: Vec<String> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "png"))
-        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
-        .filter(|name| name.starts_with("slice_"))
-        .collect();
-    pictures.sort();
-    for picture in pictures {
-        writeln!(out, "![{picture}](previews/{picture})\n")?;
-    }
-    if run.flow_picture().is_file() {
-        writeln!(out, "What became of each pseudo label.\n\n![flow.png](previews/flow.png)\n")?;
-    }
-    if run.reliability_picture().is_file() {
-        writeln!(out, "How often the result is right where it is so sure.\n")?;
-        writeln!(out, "![reliability.png](previews/reliability.png)\n")?;
-    }
+    pictures(&mut out, run)?;
     writeln!(out, "## How it was made\n")?;
     writeln!(out, "- {}, method of {}", provenance.program, provenance.method)?;
     writeln!(out, "- input `{}`, fingerprint `{}`", input.path.display(), &input.fingerprint[..16])?;
@@ -142,6 +128,56 @@ fn classes(out: &mut String, summary: &Summary) -> std::fmt::Result {
         writeln!(out, "| {} | {:.4} | {before} | {after} | {sure} |", c.class, c.mean_grey_value)?;
     }
     writeln!(out, "\nShares are of all voxels; classes ascend in mean grey value.\n")
+}
+
+/// Slices and charts.
+fn pictures(out: &mut String, run: &RunDir) -> std::fmt::Result {
+    writeln!(out, "## Pictures\n\nSlice, pseudo labels, result, confidence (black 0, white 1).\n")?;
+    let entries = std::fs::read_dir(run.previews()).into_iter().flatten().flatten();
+    let mut pictures: Vec<String> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "png"))
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .filter(|name| name.starts_with("slice_"))
+        .collect();
+    pictures.sort();
+    for picture in pictures {
+        writeln!(out, "![{picture}](previews/{picture})\n")?;
+    }
+    if run.learning_picture().is_file() {
+        writeln!(
+            out,
+            "What stage 2 found of its labels while it learned; where it had settled stands out.\n"
+        )?;
+        writeln!(out, "![learning.png](previews/learning.png)\n")?;
+    }
+    if run.flow_picture().is_file() {
+        writeln!(out, "What became of each pseudo label.\n\n![flow.png](previews/flow.png)\n")?;
+    }
+    if run.reliability_picture().is_file() {
+        writeln!(out, "How often the result is right where it is so sure.\n")?;
+        writeln!(out, "![reliability.png](previews/reliability.png)\n")?;
+    }
+    Ok(())
+}
+
+/// When stage 2 ended, and why.
+fn learned(out: &mut String, learning: &Learning) -> std::fmt::Result {
+    let Learning { steps, most, full, recalls } = learning;
+    let Some((_, recall)) = recalls.last() else { return Ok(()) };
+    let recall = percent(*recall);
+    let found = format!("in the end the network found {recall} of its labels again, all classes alike");
+    match full {
+        0 => writeln!(out, "Stage 2 took {steps} steps; {found}.\n"),
+        _ if steps == most => writeln!(
+            out,
+            "Stage 2 took all of its {most} steps, and might have gone on to learn (`train.steps`); {found}.\n"
+        ),
+        _ => writeln!(
+            out,
+            "Stage 2 had settled after {full} of at most {most} steps and took {steps}; {found}.\n"
+        ),
+    }
 }
 
 /// How the starts ended, if there was more than one.

@@ -113,6 +113,16 @@ impl RunDir {
         }
     }
 
+    /// How stage 2 went, and when it ended.
+    pub fn learning(&self) -> PathBuf {
+        self.root.join("learning.json")
+    }
+
+    /// The same as a picture.
+    pub fn learning_picture(&self) -> PathBuf {
+        self.previews().join("learning.png")
+    }
+
     /// Removes the students of all starts.
     ///
     /// # Errors

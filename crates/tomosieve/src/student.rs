@@ -16,6 +16,7 @@ use tomosieve_nn::{checkpoint, device};
 use crate::batches::Batch;
 use crate::lanes::Lanes;
 use crate::predictor::to_vec;
+use crate::settling::Found;
 use crate::{Error, Result};
 
 /// The label of a pixel that does not count.
@@ -33,20 +34,20 @@ pub struct Student {
 }
 
 /// What one step did.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Step {
     /// The loss (Eq. 9).
     pub loss: f64,
-    /// Share of the counted pixels in which the student already agreed with its labels.
-    pub agreement: f64,
+    /// The counted pixels in which the student agreed with their labels before it learned from them.
+    pub found: Found,
 }
 
 /// What a part of a batch adds to a step.
 struct Learned {
     /// Its share of the loss.
     loss: f64,
-    /// Pixels in which the student agreed with their labels.
-    agreed: usize,
+    /// The pixels in which the student agreed with their labels.
+    found: Found,
     gradients: GradientsParams,
 }
 
@@ -82,10 +83,10 @@ impl Student {
     ) -> Step {
         let count = counted(&batch);
         if count == 0 {
-            return Step { loss: 0.0, agreement: 1.0 };
+            return Step { loss: 0.0, found: Found::default() };
         }
         let mut gradients = GradientsAccumulator::new();
-        let (mut loss, mut agreed) = (0.0, 0);
+        let (mut loss, mut found) = (0.0, Found::default());
         let mut parts = (0_u64..).zip(batch.parts()).filter(|(_, part)| counted(part) > 0);
         loop {
             // As many at a time as are worked at, so that no more gradients wait to be added.
@@ -97,11 +98,11 @@ impl Student {
             for learned in lanes.map(at_hand, learn) {
                 gradients.accumulate(&self.network, learned.gradients);
                 loss += learned.loss;
-                agreed += learned.agreed;
+                found.add(&learned.found);
             }
         }
         together(|| self.network = self.optimizer.step(rate, self.network.clone(), gradients.grads()));
-        Step { loss, agreement: agreed as f64 / count as f64 }
+        Step { loss, found }
     }
 
     /// What is to be learned from a part of a batch in which `count` pixels count.
@@ -129,11 +130,11 @@ impl Student {
         let log_p = together(|| log_softmax(network.forward(x), 1)); // [n, k, h, w]
         drop(drawing);
         together(|| {
-            let agreed = agreed(&to_vec(log_p.clone().inner()), &part.labels, n);
+            let found = found(&to_vec(log_p.clone().inner()), &part.labels, n);
             let loss = masked_mean(self.loss.per_pixel(log_p, y), weights, count);
             let value = f64::from(loss.clone().into_scalar::<f32>());
             let gradients = GradientsParams::from_grads(loss.backward(), &network);
-            Learned { loss: value, agreed, gradients }
+            Learned { loss: value, found, gradients }
         })
     }
 
@@ -196,19 +197,21 @@ fn counted(batch: &Batch) -> usize {
 /// Counted pixels whose most likely class is their label.
 ///
 /// `scores` is `[n, k, h, w]`, `labels` `[n, h, w]`.
-fn agreed(scores: &[f32], labels: &[u8], n: usize) -> usize {
+fn found(scores: &[f32], labels: &[u8], n: usize) -> Found {
     let plane = labels.len() / n;
     let per_item = scores.len() / n;
-    let mut agreed = 0_usize;
+    let mut found = Found::new(per_item / plane);
     for (scores, labels) in scores.chunks_exact(per_item).zip(labels.chunks_exact(plane)) {
         for (pixel, &label) in labels.iter().enumerate() {
             if label == IGNORE {
                 continue;
             }
-            let own = scores[usize::from(label) * plane + pixel];
+            let class = usize::from(label);
+            let own = scores[class * plane + pixel];
             let best = scores.iter().skip(pixel).step_by(plane).all(|&score| score <= own);
-            agreed += usize::from(best);
+            found.of[class] += 1;
+            found.same[class] += u64::from(best);
         }
     }
-    agreed
+    found
 }

@@ -46,7 +46,7 @@ fn trained(name: &str, batch: &Batch, class_weights: Option<&[f32]>) -> (f64, f6
     let mut step = |seed| step(&mut student, batch.clone(), class_weights, 2e-2, seed);
     let first = step(0);
     let last = (1..60).map(&mut step).last().unwrap();
-    (first.loss, last.loss, last.agreement)
+    (first.loss, last.loss, last.found.agreement())
 }
 
 /// The same, with a teacher that is unsure of every third pixel.

@@ -15,6 +15,7 @@ use tomosieve::progress::{Progress, Silent};
 use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
 use tomosieve::stages::evaluate::{self, Evaluation, Special, Truth};
+use tomosieve::stages::train::Learning;
 use tomosieve::stages::{Context, cluster, correct, predict, train};
 use tomosieve::{Config, Error, classes, phantom_files, plan};
 use tomosieve_volume::{Memory, OpenOptions, OutputKind, OutputMeta, Region, Shape, VoxelType, Voxels};
@@ -132,7 +133,7 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
 fn the_method_learns_and_beats_its_pseudo_labels() {
     let phantom = phantom();
     let output = phantom.path().join("run");
-    let config = config(&["starts=1", "train.steps=200", "correct.steps=60", "correct.momentum=0.95"]);
+    let config = config(&["starts=1", "train.steps=600", "correct.steps=60", "correct.momentum=0.95"]);
     run(phantom.path(), &output, &config, &Silent, false).unwrap();
     let losses: Vec<f64> = std::fs::read_to_string(output.join("log.jsonl"))
         .unwrap()
@@ -141,10 +142,18 @@ fn the_method_learns_and_beats_its_pseudo_labels() {
         .filter(|entry| entry["stage"] == "train")
         .map(|entry| entry["loss"].as_f64().unwrap())
         .collect();
-    assert_eq!(losses.len(), 200);
+    let learning: Learning =
+        serde_json::from_slice(&std::fs::read(output.join("learning.json")).unwrap()).unwrap();
+    assert_eq!(losses.len(), learning.steps);
+    assert!(learning.full < learning.steps && learning.steps < 600, "it never settled: {learning:?}");
+    let recall = |check: usize| learning.recalls[check].1;
+    assert!(recall(learning.recalls.len() - 1) > recall(0) + 0.1, "{learning:?}");
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     // The noise of labels whose slice is hidden cannot be learned; what is left of the loss is that.
-    assert!(mean(&losses[180..]) < 0.7 * mean(&losses[..5]), "the loss hardly fell: {losses:?}");
+    assert!(
+        mean(&losses[losses.len() - 20..]) < 0.7 * mean(&losses[..5]),
+        "the loss hardly fell: {losses:?}"
+    );
     let stages = scores(phantom.path(), &output, &config).stages;
     let miou = |stage: &str| stages[stage].miou;
     assert!(
@@ -229,7 +238,13 @@ fn the_number_of_classes_is_found_and_kept() {
 
     let input = Input::open(&path, &OpenOptions::default()).unwrap();
     let (config, _) = plan::fit(
-        config(&["input.classes=0", "train.steps=300", "correct.steps=48", "correct.learning_rate=2e-4"]),
+        config(&[
+            "input.classes=0",
+            "train.steps=300",
+            "train.settled=0",
+            "correct.steps=48",
+            "correct.learning_rate=2e-4",
+        ]),
         input.shape(),
     );
     let run = RunDir::create(&folder.path().join("run")).unwrap();
@@ -382,7 +397,7 @@ fn all_outputs_are_there_and_agree() {
     let shares: f64 =
         metrics["classes"].as_array().unwrap().iter().map(|c| c["fraction"].as_f64().unwrap()).sum();
     assert!((shares - 1.0).abs() < 1e-9);
-    assert_eq!(std::fs::read_dir(output.join("previews")).unwrap().count(), 4); // three slices, the flow
+    assert_eq!(std::fs::read_dir(output.join("previews")).unwrap().count(), 5); // three slices, the learning, the flow
     assert!(!output.join("checkpoint").exists());
 }
 

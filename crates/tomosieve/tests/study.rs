@@ -229,9 +229,9 @@ fn a_longer_training_goes_on_where_the_shorter_ended() {
     let subjects = [subject(folder.path(), "sand", 1)];
     let study = own(
         folder.path(),
-        "settings = { train.schedule = 'constant', train.keep = true }\n[axes]\ntrain.steps = [4, 7, 10]",
+        "settings = { train.schedule = 'constant', train.settled = 0.0, train.keep = true }\n[axes]\ntrain.steps = [4, 7, 10]",
     );
-    let base = base(&["train.schedule=constant", "train.keep=true"]);
+    let base = base(&["train.schedule=constant", "train.settled=0", "train.keep=true"]);
     let output = folder.path().join("studies");
     let cases = study::cases(&study, &base, &subjects, &output).unwrap();
     let sources = study::prospect(&cases, &output).unwrap();

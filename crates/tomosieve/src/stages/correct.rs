@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tomosieve_nn::networks::Network;
 
 use super::cluster::Stage1;
-use super::{Context, steps};
+use super::{Context, is_check, steps};
 use crate::batches::{Batch, Batches, Stream, ahead, seed_for, start_seed};
 use crate::confidence::Confidence;
 use crate::guard::{self, Alarm};
@@ -324,7 +324,7 @@ impl Correction<'_> {
             loss: done.loss,
             learning_rate,
             confident: judged.confident,
-            agreement: done.agreement,
+            agreement: done.found.agreement(),
             confidence: Some(judged.confidence),
             fractions: judged.fractions,
         }
@@ -361,9 +361,4 @@ impl Correction<'_> {
         model::save(network, self.context.config, self.stage1, made_by, &self.context.run.model())?;
         Ok(outcome)
     }
-}
-
-/// Whether the teacher is checked after `step` of `total` steps: `checks` times, the end included.
-fn is_check(step: usize, total: usize, checks: usize) -> bool {
-    step * checks / total > (step - 1) * checks / total
 }

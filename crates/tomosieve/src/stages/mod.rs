@@ -104,3 +104,8 @@ impl Context<'_> {
 pub fn steps(steps: usize, epochs: usize, slices: usize, batch: usize) -> usize {
     if epochs == 0 { steps } else { epochs * slices.div_ceil(batch) }
 }
+
+/// Whether there is a check after `step` of `total` steps: `checks` times, the end included.
+fn is_check(step: usize, total: usize, checks: usize) -> bool {
+    step * checks / total > (step - 1) * checks / total
+}

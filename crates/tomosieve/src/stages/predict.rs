@@ -13,7 +13,10 @@ use crate::ledger::{Ledger, Stage};
 use crate::metrics::ConfusionMatrix;
 use crate::parts::Parts;
 use crate::run_dir::RunDir;
-use crate::{Error, Result, checkpoints, drawing, flow_chart, model, palette, previews, summary};
+use crate::stages::train::Learning;
+use crate::{
+    Error, Result, checkpoints, drawing, flow_chart, learning_chart, model, palette, previews, summary,
+};
 
 /// Segments the volume and writes labels, confidence, metrics and previews.
 ///
@@ -69,6 +72,9 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     }
     run.write_json(&run.metrics(), &summary::Summary::new(&stage1, &flow, &sure, &model.made_by))?;
     previews::write(context, &model)?;
+    if let Some(learning) = run.read_json::<Learning>(&run.learning())? {
+        drawing::save(run, &learning_chart::draw(&learning), &run.learning_picture())?;
+    }
     drawing::save(run, &flow_chart::draw(flow.rows()), &run.flow_picture())
 }
 

@@ -1,20 +1,38 @@
 //! Stage 2: the network learns the pseudo labels (Sec. III-C, Eq. 3-7).
 //!
+//! It ends when what it learns has settled ([`crate::settling`]), after `train.steps` steps at the latest.
 //! Several starts, if asked for, are networks of their own, from other weights and other crops; stage 3 goes on from each.
 
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
 use tomosieve_nn::networks::Network;
 use tomosieve_volume::VolumeReader;
 
 use super::cluster::Stage1;
-use super::{Context, steps};
+use super::{Context, is_check, steps};
 use crate::batches::{Batch, Batches, Stream, ahead, seed_for, start_seed};
+use crate::config::Config;
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Ledger, Stage};
 use crate::pool::{Labelling, Pool};
+use crate::settling::Settling;
 use crate::student::Student;
 use crate::{Error, Result, augment, checkpoints, model, shares};
+
+/// How stage 2 went, and when it ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Learning {
+    /// Steps it took.
+    pub steps: usize,
+    /// Steps it might have taken.
+    pub most: usize,
+    /// Steps at the full learning rate; 0 where it falls from the first on.
+    pub full: usize,
+    /// After so many steps, mean over the classes of the share of its labels that were found again since the entry
+    /// before, of all starts together.
+    pub recalls: Vec<(usize, f64)>,
+}
 
 /// Trains the students and writes them.
 ///
@@ -51,47 +69,31 @@ pub fn supervised(context: &Context<'_>, labels: &dyn VolumeReader) -> Result<()
 fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
     let Context { config, input, run, progress, .. } = *context;
     let classes = stage1.clusters.classes();
-    let device = context.device()?;
-    let training = device.clone().autodiff();
     let settings = &config.train;
-    let total = steps(settings.steps, settings.epochs, input.shape().z, settings.batch);
+    let most = steps(settings.steps, settings.epochs, input.shape().z, settings.batch);
     let seeds: Vec<u64> = (0..config.starts).map(|start| start_seed(config.seed, start)).collect();
 
     let key = Ledger::key(Stage::Train, config, input);
-    let found = checkpoints::find::<()>(run, Stage::Train, &key)?;
+    let found = checkpoints::find::<Settling>(run, Stage::Train, &key)?;
     if found.is_none() {
         // Of other settings, and so are the students beside them.
         checkpoints::clear(run)?;
         run.remove_students()?;
     }
-    let student = |(start, seed): (usize, &u64)| {
-        let weights = seed_for(*seed, Stream::Weights, 0, 0);
-        let network = Network::new(&config.network, config.input.slices, classes, weights, &training)?;
-        let mut student = Student::new(network, &config.network, &config.loss, &device)?;
-        if let Some((folder, ..)) = &found {
-            student.restore(&checkpoints::of_start(folder, start))?;
-        }
-        Ok(student)
-    };
-    let mut students = seeds.iter().enumerate().map(student).collect::<Result<Vec<_>>>()?;
-    let first = found.as_ref().map_or(0, |(_, step, ())| *step);
+    let mut students =
+        seeds.iter().map(|seed| student(context, classes, *seed)).collect::<Result<Vec<_>>>()?;
+    if let Some((folder, ..)) = &found {
+        let folders = (0..).map(|start| checkpoints::of_start(folder, start));
+        students.iter_mut().zip(folders).try_for_each(|(student, folder)| student.restore(&folder))?;
+    }
+    let (first, mut settling) =
+        found.map_or((0, Settling::default()), |(_, step, settling)| (step, settling));
     let strong = (settings.strong * settings.batch as f64).round() as usize;
-    let batches = |&seed: &u64| -> Result<Batches<'_>> {
-        Ok(Batches {
-            pool,
-            batch: settings.batch,
-            crop: settings.crop,
-            weak: augment::weak(&config.views.weak)?,
-            strong: if strong > 0 { augment::strong(&config.views.strong_config())? } else { Vec::new() },
-            blind: settings.blind,
-            seed,
-            stream: Stream::Train,
-        })
-    };
-    let batches = seeds.iter().map(batches).collect::<Result<Vec<_>>>()?;
+    let batches =
+        seeds.iter().map(|seed| batches(config, pool, *seed, strong > 0)).collect::<Result<Vec<_>>>()?;
     let draw = |step| batches.iter().map(|batches| batches.draw_mixed(step, strong)).collect::<Vec<_>>();
-    let save = |step, students: &[Student]| {
-        checkpoints::save(run, Stage::Train, &key, step, &(), |folder| {
+    let save = |step, settling: &Settling, students: &[Student]| {
+        checkpoints::save(run, Stage::Train, &key, step, settling, |folder| {
             let folders = (0..).map(|start| checkpoints::of_start(folder, start));
             folders.zip(students).try_for_each(|(folder, student)| student.save(&folder))
         })
@@ -101,38 +103,56 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
     let mut journal = Journal::open(run, Stage::Train, first)?;
     let mut saved = Instant::now();
     let starts = config.starts as u64;
+    // Steps of all, and those of them before the rate falls.
+    let (mut total, mut full) = settling.length(most, settings.settled);
     progress.begin("train", starts * total as u64, starts * first as u64, "steps");
     std::thread::scope(|scope| {
-        for (step, drawn) in ahead(scope, first..total, draw) {
-            let learning_rate = settings.schedule.rate(settings.learning_rate, step, total);
+        for (step, drawn) in ahead(scope, first..most, draw) {
+            let falling =
+                settings.schedule.rate(settings.learning_rate, step.saturating_sub(full), total - full);
             let learn = |((start, student), batch): ((usize, &mut Student), Batch)| {
                 let fractions = shares::shares(&shares::tally(&batch.labels), classes);
                 let seed = seed_for(seeds[start], Stream::Train, step, usize::MAX);
-                let done = student.step(batch, None, learning_rate, seed, &of_parts);
-                Entry {
+                let done = student.step(batch, None, falling, seed, &of_parts);
+                let entry = Entry {
                     stage: Stage::Train,
                     start,
                     step: step + 1,
                     loss: done.loss,
-                    learning_rate,
+                    learning_rate: falling,
                     confident: 1.0,
-                    agreement: done.agreement,
+                    agreement: done.found.agreement(),
                     confidence: None,
                     fractions,
-                }
+                };
+                (entry, done.found)
             };
-            let entries = lanes.map(students.iter_mut().enumerate().zip(drawn).collect(), learn);
-            entries.iter().try_for_each(|entry| journal.add(entry))?;
-            let loss = entries.iter().map(|entry| entry.loss).sum::<f64>() / entries.len() as f64;
+            let done = lanes.map(students.iter_mut().enumerate().zip(drawn).collect(), learn);
+            for (entry, found) in &done {
+                journal.add(entry)?;
+                settling.add(found);
+            }
+            if is_check(step + 1, most, settings.checks) {
+                settling.check(step + 1, settings.settled);
+                let before = total;
+                (total, full) = settling.length(most, settings.settled);
+                if total != before {
+                    progress.shorten(starts * total as u64);
+                }
+            }
+            let loss = done.iter().map(|(entry, _)| entry.loss).sum::<f64>() / done.len() as f64;
             progress.advance(starts, &format!("loss {loss:.3}"));
             let (stopped, last) = (progress.stopped(), step + 1 == total);
             if !last && (stopped || saved.elapsed() > config.checkpoint_every()) {
                 journal.flush()?;
-                save(step + 1, &students)?;
+                save(step + 1, &settling, &students)?;
                 saved = Instant::now();
             }
             if stopped && !last {
                 return Err(Error::Stopped { stage: "train" });
+            }
+            if last {
+                break;
             }
         }
         Ok(())
@@ -140,11 +160,35 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
     progress.end();
     journal.flush()?;
     if settings.keep {
-        save(total, &students)?;
+        save(total, &settling, &students)?;
         checkpoints::keep(run)?;
     }
+    let recalls = settling.recalls;
+    run.write_json(&run.learning(), &Learning { steps: total, most, full, recalls })?;
     for (start, student) in students.iter().enumerate() {
         model::save(&student.network, config, stage1, "train", &run.student(start))?;
     }
     Ok(())
+}
+
+/// A student that has learned nothing yet.
+fn student(context: &Context<'_>, classes: usize, seed: u64) -> Result<Student> {
+    let (config, device) = (context.config, context.device()?);
+    let (weights, training) = (seed_for(seed, Stream::Weights, 0, 0), device.clone().autodiff());
+    let network = Network::new(&config.network, config.input.slices, classes, weights, &training)?;
+    Student::new(network, &config.network, &config.loss, &device)
+}
+
+/// The crops and views of a start, some of them made `strong` or none.
+fn batches<'a>(config: &Config, pool: &'a Pool, seed: u64, strong: bool) -> Result<Batches<'a>> {
+    Ok(Batches {
+        pool,
+        batch: config.train.batch,
+        crop: config.train.crop,
+        weak: augment::weak(&config.views.weak)?,
+        strong: if strong { augment::strong(&config.views.strong_config())? } else { Vec::new() },
+        blind: config.train.blind,
+        seed,
+        stream: Stream::Train,
+    })
 }

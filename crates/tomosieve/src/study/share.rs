@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::input::Input;
 use crate::ledger::{Ledger, Stage, Standing};
 use crate::run_dir::RunDir;
+use crate::settling::Settling;
 use crate::stages::steps;
 use crate::{Error, Result, checkpoints};
 
@@ -104,7 +105,7 @@ pub(super) fn take_over(run: &RunDir, config: &Config, input: &Input, source: &S
     }
     let Some(other) = &source.longer else { return Ok(()) };
     let key = Ledger::key(Stage::Train, config, input);
-    if checkpoints::find::<()>(run, Stage::Train, &key)?.is_none() {
+    if checkpoints::find::<Settling>(run, Stage::Train, &key)?.is_none() {
         let other = RunDir::beside(other);
         link(&other.log(), &run.log())?; // the log of the steps already taken
         checkpoints::lend(&other, run, &key)?;
@@ -116,7 +117,9 @@ pub(super) fn take_over(run: &RunDir, config: &Config, input: &Input, source: &S
 fn outputs(run: &RunDir, stage: Stage, starts: usize) -> Vec<PathBuf> {
     match stage {
         Stage::Cluster => vec![run.clusters(), run.pseudo_labels()],
-        Stage::Train => (0..starts).map(|start| run.student(start)).chain([run.log()]).collect(),
+        Stage::Train => {
+            (0..starts).map(|start| run.student(start)).chain([run.learning(), run.log()]).collect()
+        }
         Stage::Correct => vec![run.model(), run.log(), run.provenance()],
         Stage::Predict => vec![
             run.segmentation(),
