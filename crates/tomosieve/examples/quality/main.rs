@@ -208,8 +208,8 @@ struct Place<'a> {
     truth: &'a Path,
 }
 
-/// The rows of one volume: each training seed, the network of stage 2 trained on the truth, then the median gain over
-/// the pseudo labels, from which shading is taken out.
+/// The rows of one volume: each training seed, the paper's plain recipe, the network of stage 2 trained on the truth, then
+/// the median gain over the pseudo labels, from which shading is taken out.
 fn rows(
     place: &Place<'_>,
     output: &Path,
@@ -249,6 +249,8 @@ fn rows(
         let (before, after) = (&evaluation.stages["pseudo_labels"], &evaluation.stages["correct"]);
         gains.push((after.accuracy - before.accuracy, after.miou - before.miou));
     }
+    let scores = references.plain(&output.join(format!("{name}-{preset}-paper")))?;
+    row(name, SEEDS[0], "the paper's plain recipe", &scores, "");
     let scores = references.ceiling(&output.join(format!("{name}-{preset}-truth")))?;
     row(name, SEEDS[0], "trained on the truth", &scores, "");
     let median = |mut values: Vec<f64>| {

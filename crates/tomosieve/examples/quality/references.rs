@@ -1,4 +1,5 @@
-//! What a run is held against: the most that self-correction could reach, and pseudo labels with the shading left in.
+//! What a run is held against: the most that self-correction could reach, the paper's plain recipe, and pseudo labels
+//! with the shading left in.
 
 use std::path::Path;
 
@@ -30,6 +31,17 @@ impl References<'_> {
         let run = self.run(output, &changed, |context| {
             cluster::run(context)?;
             train::supervised(context, RunDir::open_labels(self.place.truth)?.as_ref())?;
+            correct::run(context)?;
+            predict::run(context)
+        })?;
+        self.scores(&run.segmentation())
+    }
+
+    /// Scores of the volume as the paper's plain recipe segments it.
+    pub(crate) fn plain(&self, output: &Path) -> Result<Scores> {
+        let run = self.run(output, &["recipe=paper"], |context| {
+            cluster::run(context)?;
+            train::run(context)?;
             correct::run(context)?;
             predict::run(context)
         })?;
