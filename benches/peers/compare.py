@@ -214,6 +214,45 @@ class Comparison:
                     engine.end()
         self.scaling("Inference: two threads against one", found)
 
+    def roofline(self):
+        """What the machine can do, and how much of it a step and a slice get."""
+        self.say("\n### What the machine can do, and what is made of it\n")
+        self.say(
+            "Peaks are PyTorch's product of two matrices of 2048² (MKL) and its copy of 256 MiB, read and written. Operations "
+            "are those of convolutions as they are defined; Winograd's takes a quarter of the multiplications of a 3×3 one, "
+            "so more than the peak is possible. Bytes are what the layers would read and write if nothing stayed in cache, "
+            "a backward pass for twice a forward one. The best of the rounds.\n"
+        )
+        self.say("| what | threads | ms | GFLOP/s | of peak | GB/s | of peak |\n|---|--:|--:|--:|--:|--:|--:|")
+        peer = self.engine("peer", 1)
+        step = peer.ask("work", network=DEFAULT, size=128, batch=4, train=True)
+        piece = peer.ask("work", network=DEFAULT, size=512, batch=1, train=False)
+        peer.end()
+        best = lambda engine, do, count: min(w for w, _ in self.alternate({do: engine}, do, count)[do])
+        for threads in self.threads:
+            peer = self.engine("peer", threads)
+            flops, copied = (peer.ask(do, count=1) for do in ("multiply", "copy"))
+            seconds = best(peer, "multiply", 8)
+            most = flops["flops"] / seconds
+            self.say(f"| product of matrices | {threads} | {1000 * seconds:.1f} | {most / 1e9:.0f} | | | |")
+            seconds = best(peer, "copy", 8)
+            widest = copied["bytes"] / seconds
+            self.say(f"| copy | {threads} | {1000 * seconds:.1f} | | | {widest / 1e9:.1f} | |")
+            peer.end()
+            training = self.trainers(DEFAULT, 128, 4, threads, 0, [])[OURS]
+            inference = self.engine(OURS, threads)
+            weights, image = str(self.folder / f"{DEFAULT}-128-4.weights"), os.devnull
+            inference.ask("model", network=DEFAULT, size=512, tile=512, weights=weights, image=image)
+            for what, engine, do, done in (
+                ("training step, 4 × 7 × 128²", training, "steps", step),
+                ("slice, 7 × 512²", inference, "segment", piece),
+            ):
+                seconds = best(engine, do, 4)
+                rate, wide = done["flops"] / seconds, done["bytes"] / seconds
+                cells = f"{rate / 1e9:.0f} | {100 * rate / most:.0f} % | {wide / 1e9:.1f} | {100 * wide / widest:.0f} %"
+                self.say(f"| {what} | {threads} | {1000 * seconds:.1f} | {cells} |")
+                engine.end()
+
     def path(self):
         self.say("\n### The data path and the moving average beside a step\n")
         self.say("| what | threads | step | drawing weak and strong views | moving average |")
@@ -412,7 +451,7 @@ def versions():
 
 
 def main():
-    sections = ["train", "infer", "networks", "path", "memory", "views", "stage1", "segment", "curve"]
+    sections = ["roofline", "train", "infer", "networks", "path", "memory", "views", "stage1", "segment", "curve"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sections", nargs="+", default=sections, choices=sections)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
@@ -422,8 +461,9 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, help="write the tables there, too")
     parser.add_argument("--folder", type=pathlib.Path, help="where to keep weights and batches")
     arguments = parser.parse_args()
-    subprocess.run(["cargo", "build", "--release", "-q", "--workspace", "--example", "speed"], cwd=ROOT, check=True)
-    subprocess.run(["cargo", "build", "--release", "-q"], cwd=ROOT, check=True)
+    # One build: with other features of its dependencies, as of a part of the workspace, it would take minutes more.
+    build = ["cargo", "build", "--release", "-q", "--workspace", "--bins", "--example", "speed"]
+    subprocess.run(build, cwd=ROOT, check=True)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or pathlib.Path(temporary)

@@ -167,6 +167,41 @@ def views(names, count, size):
     return {}
 
 
+def work(network, size, batch, train):
+    """Floating-point operations of a pass as convolutions are defined, and bytes that its layers read and write."""
+    torch = torch_module()
+    import networks
+    from torch.utils.flop_counter import FlopCounterMode
+
+    network, moved = networks.make(network, size).train(train), []
+    count = lambda _, inputs, output: moved.extend(4 * t.numel() for t in (*inputs, output))
+    for layer in network.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(count)
+    x = torch.zeros(batch, SLICES, size, size)
+    with FlopCounterMode(display=False) as counter:
+        found = network(x) if train else torch.no_grad()(network)(x)
+        if train:
+            found.sum().backward()
+    return {"flops": counter.get_total_flops(), "bytes": sum(moved) * (3 if train else 1)}
+
+
+# Side of the matrices, and floats of the array, by which the machine is measured.
+SIDE, FLOATS = 2048, 1 << 26
+
+
+def peak(what, count):
+    """Multiplies matrices, or copies an array, so many times."""
+    torch = torch_module()
+    if what not in STATE:
+        shape = (SIDE, SIDE) if what == "multiply" else (FLOATS,)
+        STATE[what] = [torch.ones(shape) for _ in range(3)]
+    a, b, c = STATE[what]
+    for _ in range(count):
+        torch.mm(a, b, out=c) if what == "multiply" else c.copy_(a)
+    return {"flops": 2 * SIDE**3} if what == "multiply" else {"bytes": 8 * FLOATS}
+
+
 STATE = {}
 SCRATCH = None
 
@@ -193,6 +228,10 @@ def answer(request):
         return cluster(STATE["values"], **request)
     elif what == "views":
         return views(**request)
+    elif what == "work":
+        return work(**request)
+    elif what in ("multiply", "copy"):
+        return peak(what, request["count"])
     return {}
 
 
