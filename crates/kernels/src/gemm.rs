@@ -1,6 +1,6 @@
 //! The two register tiles that all convolutions end in.
 //!
-//! [`gather`] multiplies a few rows (pixels or Winograd tiles) by a panel of 16 output channels:
+//! [`gather`] multiplies a few rows (pixels or Winograd tiles) by panels of 16 output channels:
 //! `acc[r][o] += Σ_k a[r][k] · b[k][o]`. [`outer`] is its gradient with respect to the panel:
 //! `acc[k][o] += Σ_r a[r][k] · g[r][o]` for eight channels `k`.
 //! The rows hold blocks of eight channels; the panel is packed `[k][16]`.
@@ -38,84 +38,106 @@ pub(crate) fn next_rows(left: usize, most: usize) -> usize {
     }
 }
 
-/// Adds `k` channels of `R` rows times a packed panel to the sums.
+/// Adds `k` channels of `R` rows times `P` packed panels, which lie `apart`, to the sums of each.
 ///
 /// # Safety
-/// Row `r` of channel block `j` is read at `a + r·row + j·block`, eight values, for `8j < k`; the panel
-/// `b` holds `16·k` values.
+/// Row `r` of channel block `j` is read at `a + r·row + j·block`, eight values, for `8j < k`; a panel
+/// holds `16·k` values.
 #[inline(always)]
-pub(crate) unsafe fn gather<S: Simd, const R: usize>(
+pub(crate) unsafe fn gather<S: Simd, const R: usize, const P: usize>(
     s: S,
-    acc: &mut [S::V; R],
+    acc: &mut [[S::V; R]; P],
     a: *const f32,
     (row, block): (usize, usize),
     k: usize,
-    b: *const f32,
+    (b, apart): (*const f32, usize),
 ) {
     let (mut a, mut b) = (a, b);
     for _ in 0..k / BLOCK {
         for i in 0..BLOCK {
-            let weights = s.load(b.add(i * LANES));
-            for (r, sum) in acc.iter_mut().enumerate() {
-                *sum = s.fma(s.splat(*a.add(r * row + i)), weights, *sum);
-            }
+            channel(s, acc, (a.add(i), row), (b.add(i * LANES), apart));
         }
         a = a.add(block);
         b = b.add(BLOCK * LANES);
     }
     for i in 0..k % BLOCK {
-        let weights = s.load(b.add(i * LANES));
-        for (r, sum) in acc.iter_mut().enumerate() {
-            *sum = s.fma(s.splat(*a.add(r * row + i)), weights, *sum);
+        channel(s, acc, (a.add(i), row), (b.add(i * LANES), apart));
+    }
+}
+
+/// One channel of [`gather`].
+#[inline(always)]
+unsafe fn channel<S: Simd, const R: usize, const P: usize>(
+    s: S,
+    acc: &mut [[S::V; R]; P],
+    (a, row): (*const f32, usize),
+    (b, apart): (*const f32, usize),
+) {
+    let mut weights = [s.zero(); P];
+    for (p, weights) in weights.iter_mut().enumerate() {
+        *weights = s.load(b.add(p * apart));
+    }
+    for r in 0..R {
+        let value = s.splat(*a.add(r * row));
+        for (sums, &weights) in acc.iter_mut().zip(&weights) {
+            sums[r] = s.fma(value, weights, sums[r]);
         }
     }
 }
 
-/// Adds the products of `rows` rows of eight channels with `rows` rows of 16 gradients to `sums`,
-/// `[8][16]`, or overwrites them if they are `fresh`.
+/// Adds the products of `rows` rows of eight channels with `rows` rows of `P` times 16 gradients to `sums`,
+/// `[8][16]` each, or overwrites them if they are `fresh`.
 ///
 /// # Safety
-/// Row `r` is read at `a + r·a_row` (eight values) and by `gradient.row(r)`; `sums` holds 128 values.
+/// Row `r` is read at `a + r·a_row` (eight values) and by `row(r)` of each gradient; each of `sums` holds 128 values.
 #[inline(always)]
-pub(crate) unsafe fn outer<S: Simd, G: Rows<S>>(
+pub(crate) unsafe fn outer<S: Simd, G: Rows<S>, const P: usize>(
     s: S,
-    (sums, fresh): (*mut f32, bool),
+    (sums, fresh): ([*mut f32; P], bool),
     (a, a_row): (*const f32, usize),
-    gradient: G,
+    gradients: [G; P],
     rows: usize,
 ) {
     if S::ROWS >= BLOCK {
-        outer_part::<S, G, 8>(s, (sums, fresh), (a, a_row), gradient, rows);
+        outer_part::<S, G, 8, P>(s, (sums, fresh), (a, a_row), gradients, rows);
     } else {
-        outer_part::<S, G, 4>(s, (sums, fresh), (a, a_row), gradient, rows);
-        outer_part::<S, G, 4>(s, (sums.add(4 * LANES), fresh), (a.add(4), a_row), gradient, rows);
+        let upper = sums.map(|sums| sums.add(4 * LANES));
+        outer_part::<S, G, 4, P>(s, (sums, fresh), (a, a_row), gradients, rows);
+        outer_part::<S, G, 4, P>(s, (upper, fresh), (a.add(4), a_row), gradients, rows);
     }
 }
 
 /// [`outer`] for `K` of the eight channels.
 #[inline(always)]
-unsafe fn outer_part<S: Simd, G: Rows<S>, const K: usize>(
+unsafe fn outer_part<S: Simd, G: Rows<S>, const K: usize, const P: usize>(
     s: S,
-    (sums, fresh): (*mut f32, bool),
+    (sums, fresh): ([*mut f32; P], bool),
     (a, a_row): (*const f32, usize),
-    gradient: G,
+    gradients: [G; P],
     rows: usize,
 ) {
-    let mut acc = [s.zero(); K];
+    let mut acc = [[s.zero(); K]; P];
     if !fresh {
-        for (k, sum) in acc.iter_mut().enumerate() {
-            *sum = s.load(sums.add(k * LANES));
+        for (acc, from) in acc.iter_mut().zip(sums) {
+            for (k, sum) in acc.iter_mut().enumerate() {
+                *sum = s.load(from.add(k * LANES));
+            }
         }
     }
     for r in 0..rows {
-        let g = gradient.row(s, r);
+        let gradients = gradients.map(|gradient| gradient.row(s, r));
         let a = a.add(r * a_row);
-        for (k, sum) in acc.iter_mut().enumerate() {
-            *sum = s.fma(s.splat(*a.add(k)), g, *sum);
+        for k in 0..K {
+            let value = s.splat(*a.add(k));
+            for (acc, gradient) in acc.iter_mut().zip(gradients) {
+                acc[k] = s.fma(value, gradient, acc[k]);
+            }
         }
     }
-    for (k, &sum) in acc.iter().enumerate() {
-        s.store(sums.add(k * LANES), sum);
+    for (acc, to) in acc.into_iter().zip(sums) {
+        for (k, sum) in acc.into_iter().enumerate() {
+            s.store(to.add(k * LANES), sum);
+        }
     }
 }
 
@@ -142,14 +164,14 @@ impl<S: Simd> Rows<S> for Packed {
 /// Rows whose lower and upper eight channels lie in two planes.
 #[derive(Clone, Copy)]
 pub(crate) struct Planes {
-    pub(crate) low: *const f32,
-    pub(crate) high: *const f32,
-    pub(crate) step: usize,
+    /// The first row of either, and the values between rows.
+    pub(crate) low: (*const f32, usize),
+    pub(crate) high: (*const f32, usize),
 }
 
 impl<S: Simd> Rows<S> for Planes {
     #[inline(always)]
     unsafe fn row(self, s: S, r: usize) -> S::V {
-        s.load2(self.low.add(r * self.step), self.high.add(r * self.step))
+        s.load2(self.low.0.add(r * self.low.1), self.high.0.add(r * self.high.1))
     }
 }

@@ -74,16 +74,17 @@ impl Kernel for Convolve<'_> {
         let tasks = job.rows.div_ceil(ROWS);
         let (n, first) = (self.task / tasks, self.task % tasks * ROWS);
         for row in first..job.rows.min(first + ROWS) {
-            for group in 0..job.groups() {
-                let mut bias = [0.0; LANES];
-                if let Some(all) = self.bias {
-                    let lanes = LANES.min(all.len() - group * LANES);
-                    bias[..lanes].copy_from_slice(&all[group * LANES..group * LANES + lanes]);
-                }
+            for group in (0..job.groups()).step_by(if S::WIDE { 2 } else { 1 }) {
                 for to in 0..job.stencil.to.len() {
                     // SAFETY: the arrays were checked against their shapes; rows of different tasks
                     // do not overlap.
-                    unsafe { self.row(s, n, row, group, to, &bias) }
+                    unsafe {
+                        if S::WIDE && group + 1 < job.groups() {
+                            self.row::<S, 2>(s, n, row, group, to);
+                        } else {
+                            self.row::<S, 1>(s, n, row, group, to);
+                        }
+                    }
                 }
             }
         }
@@ -91,35 +92,51 @@ impl Kernel for Convolve<'_> {
 }
 
 impl Convolve<'_> {
-    /// One row of the grid, one group of outputs, one output place.
+    /// The bias of a group's outputs.
+    #[inline(always)]
+    fn bias_of<S: Simd>(&self, s: S, group: usize) -> S::V {
+        let mut bias = [0.0; LANES];
+        if let Some(all) = self.bias {
+            let lanes = LANES.min(all.len() - group * LANES);
+            bias[..lanes].copy_from_slice(&all[group * LANES..group * LANES + lanes]);
+        }
+        s.lanes(&bias)
+    }
+
+    /// One row of the grid, `P` groups of outputs, one output place.
     ///
     /// # Safety
     /// All of them must exist, and no other task may write them.
     #[inline(always)]
-    unsafe fn row<S: Simd>(&self, s: S, n: usize, row: usize, group: usize, to: usize, bias: &[f32; LANES]) {
+    unsafe fn row<S: Simd, const P: usize>(&self, s: S, n: usize, row: usize, group: usize, to: usize) {
         let job = self.job;
         let (stencil, inputs) = (job.stencil, job.x.c);
-        let bias = s.lanes(bias);
-        let out = self.y.at(job.y_at(n, group, row, stencil.to[to]));
-        let has_high = 2 * group + 1 < job.y.blocks();
+        let mut bias = [s.zero(); P];
+        for (p, bias) in bias.iter_mut().enumerate() {
+            *bias = self.bias_of(s, group + p);
+        }
         let (in_step, out_step) = (stencil.in_step * BLOCK, stencil.out_step * BLOCK);
         let mut pixel = 0;
         while pixel < job.columns {
             let rows = next_rows(job.columns - pixel, S::ROWS);
             with_rows!(rows, S, R => {
-                let mut acc = [bias; R];
+                let mut acc = bias.map(|bias| [bias; R]);
                 for (k, &from) in stencil.from.iter().enumerate() {
                     let a = self.x.as_ptr().add(job.x_at(n, row, from) + pixel * in_step);
                     let tap = to * stencil.from.len() + k;
                     let panel = self.panels.as_ptr().add(group * job.panel() + tap * inputs * LANES);
-                    gather(s, &mut acc, a, (in_step, job.x.plane()), inputs, panel);
+                    gather(s, &mut acc, a, (in_step, job.x.plane()), inputs, (panel, job.panel()));
                 }
-                for (r, &sum) in acc.iter().enumerate() {
-                    let at = out.add((pixel + r) * out_step);
-                    if has_high {
-                        s.store2(at, at.add(job.y.plane()), sum);
-                    } else {
-                        s.store_low(at, sum);
+                for (group, sums) in (group..).zip(acc) {
+                    let out = self.y.at(job.y_at(n, group, row, stencil.to[to]));
+                    let has_high = 2 * group + 1 < job.y.blocks();
+                    for (r, sum) in sums.into_iter().enumerate() {
+                        let at = out.add((pixel + r) * out_step);
+                        if has_high {
+                            s.store2(at, at.add(job.y.plane()), sum);
+                        } else {
+                            s.store_low(at, sum);
+                        }
                     }
                 }
             });

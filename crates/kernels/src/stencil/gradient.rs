@@ -1,5 +1,7 @@
 //! The gradient of the weights: a fixed number of partial sums, added in order.
 
+use std::ops::Range;
+
 use super::Job;
 use crate::buffer::Buffer;
 use crate::gemm::{Planes, outer};
@@ -28,32 +30,29 @@ impl Job {
         let parts = (PARTS_BYTES / (len * size_of::<f32>())).clamp(1, PARTS).min(rows.div_ceil(ROWS));
         let mut sums = Buffer::dirty(parts * len);
         let shared = Shared::new(&mut sums);
-        each(parts * self.groups(), |task| {
-            let rows = part(rows, parts, task / self.groups());
-            isa.run(Gradient {
-                job: self,
-                group: task % self.groups(),
-                rows,
-                x,
-                dy,
-                sums: shared,
-                offset: task * group_len,
-            });
+        let pairs = self.groups().div_ceil(2);
+        each(parts * pairs, |task| {
+            let (i, pair) = (task / pairs, task % pairs);
+            let groups = 2 * pair..self.groups().min(2 * pair + 2);
+            let rows = part(rows, parts, i);
+            let offset = i * len;
+            isa.run(Gradient { job: self, groups, rows, x, dy, sums: shared, offset, group_len });
         });
         let dw = Shared::new(dw);
         each(self.groups(), |group| isa.run(Finish { job: self, group, parts, sums: shared, dw }));
     }
 }
 
-/// A part of the sum of one group's weight gradients.
+/// A part of the sum of two groups' weight gradients, or of the last one's.
 struct Gradient<'a> {
     job: Job,
-    group: usize,
-    rows: std::ops::Range<usize>,
+    groups: Range<usize>,
+    rows: Range<usize>,
     x: &'a [f32],
     dy: &'a [f32],
     sums: Shared,
     offset: usize,
+    group_len: usize,
 }
 
 /// Eight zeros in place of a channel block that does not exist.
@@ -62,48 +61,52 @@ static NOTHING: [f32; BLOCK] = [0.0; BLOCK];
 impl Kernel for Gradient<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let job = self.job;
-        let stencil = job.stencil;
-        let has_high = 2 * self.group + 1 < job.y.blocks();
-        for row in self.rows.clone() {
-            let fresh = row == self.rows.start;
-            let (n, row) = (row / job.rows, row % job.rows);
-            for (t, &to) in stencil.to.iter().enumerate() {
-                for (f, &from) in stencil.from.iter().enumerate() {
-                    for block in 0..job.x.blocks() {
-                        let tap = t * stencil.from.len() + f;
-                        // SAFETY: the arrays were checked against their shapes; each task has its sums.
-                        unsafe {
-                            let sums = (tap * job.x.blocks() + block) * BLOCK * LANES;
-                            let sums = (self.sums.at(self.offset + sums), fresh);
-                            let x = self.x.as_ptr().add(job.x_at(n, row, from) + block * job.x.plane());
-                            let low = self.dy.as_ptr().add(job.y_at(n, self.group, row, to));
-                            let (a_row, step) = (stencil.in_step * BLOCK, stencil.out_step * BLOCK);
-                            if has_high {
-                                let planes = Planes { low, high: low.add(job.y.plane()), step };
-                                outer(s, sums, (x, a_row), planes, job.columns);
-                            } else {
-                                outer(s, sums, (x, a_row), LowPlane { low, step }, job.columns);
-                            }
-                        }
-                    }
+        for group in self.groups.clone().step_by(if S::WIDE { 2 } else { 1 }) {
+            // SAFETY: the arrays were checked against their shapes; each task has its sums.
+            unsafe {
+                if S::WIDE && group + 1 < self.groups.end {
+                    self.add::<S, 2>(s, group);
+                } else {
+                    self.add::<S, 1>(s, group);
                 }
             }
         }
     }
 }
 
-/// Rows of eight channels, the other eight zero.
-#[derive(Clone, Copy)]
-struct LowPlane {
-    low: *const f32,
-    step: usize,
-}
-
-impl<S: Simd> crate::gemm::Rows<S> for LowPlane {
+impl Gradient<'_> {
+    /// The sums of `P` groups.
+    ///
+    /// # Safety
+    /// The arrays must be those of the job, and no other task may write these sums.
     #[inline(always)]
-    unsafe fn row(self, s: S, r: usize) -> S::V {
-        s.load2(self.low.add(r * self.step), NOTHING.as_ptr())
+    unsafe fn add<S: Simd, const P: usize>(&self, s: S, group: usize) {
+        let job = self.job;
+        let (stencil, blocks) = (job.stencil, job.x.blocks());
+        let (a_row, step) = (stencil.in_step * BLOCK, stencil.out_step * BLOCK);
+        for row in self.rows.clone() {
+            let fresh = row == self.rows.start;
+            let (n, row) = (row / job.rows, row % job.rows);
+            for (t, &to) in stencil.to.iter().enumerate() {
+                let gradients: [Planes; P] = std::array::from_fn(|p| {
+                    let low = self.dy.as_ptr().add(job.y_at(n, group + p, row, to));
+                    let has_high = 2 * (group + p) + 1 < job.y.blocks();
+                    let high = if has_high { (low.add(job.y.plane()), step) } else { (NOTHING.as_ptr(), 0) };
+                    Planes { low: (low, step), high }
+                });
+                for (f, &from) in stencil.from.iter().enumerate() {
+                    let tap = t * stencil.from.len() + f;
+                    for block in 0..blocks {
+                        let sums: [*mut f32; P] = std::array::from_fn(|p| {
+                            let at = (group + p) * self.group_len + (tap * blocks + block) * BLOCK * LANES;
+                            self.sums.at(self.offset + at)
+                        });
+                        let x = self.x.as_ptr().add(job.x_at(n, row, from) + block * job.x.plane());
+                        outer(s, (sums, fresh), (x, a_row), gradients, job.columns);
+                    }
+                }
+            }
+        }
     }
 }
 

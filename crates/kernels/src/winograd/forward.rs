@@ -66,7 +66,7 @@ impl Job<'_> {
         });
     }
 
-    /// Tasks are groups of 16 output channels.
+    /// Tasks are two groups of 16 output channels each.
     fn by_channels(self, isa: Isa) {
         let (blocks, count) = (self.shape.blocks(), self.grid.tiles());
         let stride = input_place_len(blocks, count.next_multiple_of(2));
@@ -74,16 +74,43 @@ impl Job<'_> {
         let shared = Shared::new(&mut v);
         each(blocks, |block| isa.run(Transform { job: self, block, stride, v: shared }));
         let v = &v[..];
-        each(self.filters.groups(), |group| isa.run(Channels { job: self, group, v, stride }));
+        each(self.filters.groups().div_ceil(2), |pair| isa.run(Channels { job: self, pair, v, stride }));
     }
 
-    /// Multiplies the tiles' transforms by one group's filters, for all 36 places: `m` is
-    /// `[36][tile][16]`.
+    /// `P` groups of output channels of all tiles.
+    ///
+    /// # Safety
+    /// `v` must be the transforms of all tiles with the given stride; no other task writes these groups.
+    #[inline(always)]
+    unsafe fn channels<S: Simd, const P: usize>(self, s: S, group: usize, v: &[f32], stride: usize) {
+        let count = self.grid.tiles();
+        let (panel, m_stride) = (self.filters.inputs * LANES, count * LANES + SKEW);
+        let mut m = Buffer::dirty(P * PLACES * m_stride);
+        let mut own;
+        let u = if let Some(u) = self.ready {
+            (u.as_ptr().add(group * panel), place_len(self.filters.inputs, self.filters.groups()))
+        } else {
+            let place = P * panel + SKEW;
+            own = Buffer::dirty(PLACES * place);
+            for p in 0..P {
+                transform(s, self.filters, group + p, own.as_mut_ptr().add(p * panel), place);
+            }
+            (own.as_ptr(), place)
+        };
+        self.products::<S, P>(s, count, (v.as_ptr(), stride), u, (m.as_mut_ptr(), m_stride));
+        let places = Grid::new(self.out).places(0, count);
+        for p in 0..P {
+            self.finish(s, group + p, places.clone(), m.as_ptr().add(p * PLACES * m_stride), m_stride);
+        }
+    }
+
+    /// Multiplies the tiles' transforms by the filters of `P` groups, for all 36 places: `m` is
+    /// `[P][36][tile][16]`.
     ///
     /// # Safety
     /// `v` and `u` must be transforms of this job with the given strides; `m` must have room.
     #[inline(always)]
-    unsafe fn products<S: Simd>(
+    unsafe fn products<S: Simd, const P: usize>(
         self,
         s: S,
         count: usize,
@@ -93,16 +120,20 @@ impl Job<'_> {
     ) {
         let block = count.next_multiple_of(2) * BLOCK;
         let inputs = self.filters.inputs;
+        let panel = inputs * LANES;
         for place in 0..PLACES {
             let (v, u, m) = (v.add(place * v_stride), u.add(place * u_stride), m.add(place * m_stride));
             let mut t = 0;
             while t < count {
                 let rows = next_rows(count - t, S::ROWS);
                 with_rows!(rows, S, R => {
-                    let mut acc = [s.zero(); R];
-                    gather(s, &mut acc, v.add(t * BLOCK), (BLOCK, block), inputs, u);
-                    for (r, &sum) in acc.iter().enumerate() {
-                        s.store(m.add((t + r) * LANES), sum);
+                    let mut acc = [[s.zero(); R]; P];
+                    gather(s, &mut acc, v.add(t * BLOCK), (BLOCK, block), inputs, (u, panel));
+                    for (p, sums) in acc.iter().enumerate() {
+                        let m = m.add(p * PLACES * m_stride);
+                        for (r, &sum) in sums.iter().enumerate() {
+                            s.store(m.add((t + r) * LANES), sum);
+                        }
                     }
                 });
                 t += rows;
@@ -164,7 +195,8 @@ impl Kernel for Tiles<'_> {
         let even = count.next_multiple_of(2);
         let (v_stride, m_stride) = (input_place_len(blocks, even), count * LANES + SKEW);
         let mut v = Buffer::dirty(PLACES * v_stride);
-        let mut m = Buffer::dirty(PLACES * m_stride);
+        let at_once = if S::WIDE { 2 } else { 1 };
+        let mut m = Buffer::dirty(at_once * PLACES * m_stride);
         let places = job.grid.places(first, count);
         // SAFETY: `x` and `y` were checked against their shapes; the buffers have the lengths that the
         // strides imply; tiles of different tasks do not overlap.
@@ -175,9 +207,16 @@ impl Kernel for Tiles<'_> {
             }
             // The output has other channels than the input, hence another image length.
             let places = Grid::new(job.out).places(first, count);
-            for group in 0..job.filters.groups() {
-                let u = u.as_ptr().add(group * job.filters.inputs * LANES);
-                job.products(s, count, (v.as_ptr(), v_stride), (u, stride), (m.as_mut_ptr(), m_stride));
+            let groups = job.filters.groups();
+            for group in (0..groups).step_by(at_once) {
+                let u = (u.as_ptr().add(group * job.filters.inputs * LANES), stride);
+                let (v, to) = ((v.as_ptr(), v_stride), (m.as_mut_ptr(), m_stride));
+                if S::WIDE && group + 1 < groups {
+                    job.products::<S, 2>(s, count, v, u, to);
+                    job.finish(s, group + 1, places.clone(), m.as_ptr().add(PLACES * m_stride), m_stride);
+                } else {
+                    job.products::<S, 1>(s, count, v, u, to);
+                }
                 job.finish(s, group, places.clone(), m.as_ptr(), m_stride);
             }
         }
@@ -206,10 +245,10 @@ impl Kernel for Transform<'_> {
     }
 }
 
-/// One group of output channels of all tiles.
+/// Two groups of output channels of all tiles, the second absent when it is beyond the last.
 struct Channels<'a> {
     job: Job<'a>,
-    group: usize,
+    pair: usize,
     v: &'a [f32],
     stride: usize,
 }
@@ -217,24 +256,18 @@ struct Channels<'a> {
 impl Kernel for Channels<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { job, group, v, stride } = self;
-        let count = job.grid.tiles();
-        let (panel, m_stride) = (job.filters.inputs * LANES, count * LANES + SKEW);
-        let mut m = Buffer::dirty(PLACES * m_stride);
-        let places = Grid::new(job.out).places(0, count);
-        // SAFETY: the buffers have the lengths that the strides imply; each group of output channels
-        // has its own planes of `y`, which was checked against its shape.
-        unsafe {
-            let mut own;
-            let u = if let Some(u) = job.ready {
-                (u.as_ptr().add(group * panel), place_len(job.filters.inputs, job.filters.groups()))
-            } else {
-                own = Buffer::dirty(PLACES * (panel + SKEW));
-                transform(s, job.filters, group, own.as_mut_ptr(), panel + SKEW);
-                (own.as_ptr(), panel + SKEW)
-            };
-            job.products(s, count, (v.as_ptr(), stride), u, (m.as_mut_ptr(), m_stride));
-            job.finish(s, group, places, m.as_ptr(), m_stride);
+        let Self { job, pair, v, stride } = self;
+        let (groups, at_once) = (job.filters.groups(), if S::WIDE { 2 } else { 1 });
+        let first = 2 * pair;
+        for group in (first..groups.min(first + 2)).step_by(at_once) {
+            // SAFETY: each task has its own groups of output channels.
+            unsafe {
+                if S::WIDE && group + 1 < groups {
+                    job.channels::<S, 2>(s, group, v, stride);
+                } else {
+                    job.channels::<S, 1>(s, group, v, stride);
+                }
+            }
         }
     }
 }

@@ -71,30 +71,66 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Adds the products of some tiles for one group of outputs; the first tiles overwrite the sums.
+    /// Adds the products of tiles `first .. first + count` for `P` groups of outputs; the first tiles overwrite the
+    /// sums. There is room for the gradients' transforms in `z`.
     ///
     /// # Safety
-    /// `v` and `z` must be transforms of `count` tiles, `sums` one group's.
+    /// `v` must be the transforms of these tiles, `z` have room for those of `P` groups, `sums` be those of the groups
+    /// from `group` on.
     #[inline(always)]
-    unsafe fn add<S: Simd>(
+    unsafe fn add<S: Simd, const P: usize>(
         self,
         s: S,
-        count: usize,
+        (first, count): (usize, usize),
+        group: usize,
         (v, v_stride): (*const f32, usize),
-        (z, z_stride): (*const f32, usize),
+        (z, z_stride): (*mut f32, usize),
         (sums, fresh): (*mut f32, bool),
     ) {
         let even = count.next_multiple_of(2);
+        let zs: [*mut f32; P] = std::array::from_fn(|p| z.add(p * PLACES * z_stride));
+        for (p, z) in zs.into_iter().enumerate() {
+            // The gradient has other channels than the input, hence another image length.
+            let places = Grid::new(self.out).places(first, count);
+            transform_gradient(s, self.out, self.dy.as_ptr(), group + p, places, z, z_stride);
+        }
         for block in 0..self.shape.blocks() {
             for place in 0..PLACES {
                 let v = v.add(place * v_stride + block * even * BLOCK);
-                let to = sums.add((block * PLACES + place) * BLOCK * LANES);
-                outer(s, (to, fresh), (v, BLOCK), Packed(z.add(place * z_stride)), count);
+                let to = std::array::from_fn(|p| {
+                    sums.add(p * self.group_len + (block * PLACES + place) * BLOCK * LANES)
+                });
+                let gradients = zs.map(|z| Packed(z.add(place * z_stride)));
+                outer(s, (to, fresh), (v, BLOCK), gradients, count);
             }
         }
     }
 
-    /// Adds the products of a few tiles; tasks are first channel blocks, then groups of outputs.
+    /// [`add`](Self::add) for `groups`, as many at a time as there are registers for.
+    ///
+    /// # Safety
+    /// As there; `z` must have room for the transforms of two groups.
+    #[inline(always)]
+    unsafe fn add_all<S: Simd>(
+        self,
+        s: S,
+        tiles: (usize, usize),
+        groups: std::ops::Range<usize>,
+        v: (*const f32, usize),
+        z: (*mut f32, usize),
+        (sums, fresh): (*mut f32, bool),
+    ) {
+        for group in groups.clone().step_by(if S::WIDE { 2 } else { 1 }) {
+            let sums = (sums.add(group * self.group_len), fresh);
+            if S::WIDE && group + 1 < groups.end {
+                self.add::<S, 2>(s, tiles, group, v, z, sums);
+            } else {
+                self.add::<S, 1>(s, tiles, group, v, z, sums);
+            }
+        }
+    }
+
+    /// Adds the products of a few tiles; tasks are first channel blocks, then two groups of outputs each.
     fn by_channels(self, isa: Isa, first: usize, count: usize, sums: Shared) {
         let blocks = self.shape.blocks();
         let stride = input_place_len(blocks, count.next_multiple_of(2));
@@ -102,7 +138,9 @@ impl Job<'_> {
         let shared = Shared::new(&mut v);
         each(blocks, |block| isa.run(Input { job: self, block, first, count, stride, v: shared }));
         let v = &v[..];
-        each(self.groups, |group| isa.run(Outputs { job: self, group, first, count, v, stride, sums }));
+        each(self.groups.div_ceil(2), |pair| {
+            isa.run(Outputs { job: self, pair, first, count, v, stride, sums });
+        });
     }
 }
 
@@ -124,7 +162,7 @@ impl Kernel for Part<'_> {
         let at_once = (CACHE / per_tile / 4 * 4).clamp(16, MOST);
         let (v_stride, z_stride) = (input_place_len(blocks, at_once), at_once * LANES + SKEW);
         let mut v = Buffer::dirty(PLACES * v_stride);
-        let mut z = Buffer::dirty(PLACES * z_stride);
+        let mut z = Buffer::dirty(2 * PLACES * z_stride);
         for at in (first..end).step_by(at_once) {
             let (fresh, first) = (at == first, at);
             let count = at_once.min(end - first);
@@ -137,13 +175,8 @@ impl Kernel for Part<'_> {
                     let to = v.as_mut_ptr().add(block * even * BLOCK);
                     transform_input(s, job.shape, job.x.as_ptr(), block, places.clone(), to, v_stride);
                 }
-                for group in 0..job.groups {
-                    // The gradient has other channels than the input, hence another image length.
-                    let places = Grid::new(job.out).places(first, count);
-                    transform_gradient(s, job.out, job.dy.as_ptr(), group, places, z.as_mut_ptr(), z_stride);
-                    let sums = sums.at(offset + group * job.group_len);
-                    job.add(s, count, (v.as_ptr(), v_stride), (z.as_ptr(), z_stride), (sums, fresh));
-                }
+                let (v, z) = ((v.as_ptr(), v_stride), (z.as_mut_ptr(), z_stride));
+                job.add_all(s, (first, count), 0..job.groups, v, z, (sums.at(offset), fresh));
             }
         }
     }
@@ -172,10 +205,10 @@ impl Kernel for Input<'_> {
     }
 }
 
-/// One group of outputs of a few tiles.
+/// Two groups of outputs of a few tiles, the second absent when it is beyond the last.
 struct Outputs<'a> {
     job: Job<'a>,
-    group: usize,
+    pair: usize,
     first: usize,
     count: usize,
     v: &'a [f32],
@@ -186,16 +219,15 @@ struct Outputs<'a> {
 impl Kernel for Outputs<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { job, group, first, count, v, stride, sums } = self;
+        let Self { job, pair, first, count, v, stride, sums } = self;
         let z_stride = count * LANES + SKEW;
-        let mut z = Buffer::dirty(PLACES * z_stride);
-        let places = Grid::new(job.out).places(first, count);
+        let mut z = Buffer::dirty(2 * PLACES * z_stride);
+        let groups = 2 * pair..job.groups.min(2 * pair + 2);
         // SAFETY: `dy` was checked against its shape, the buffers have the lengths that the strides
         // imply, and each group has its own sums.
         unsafe {
-            transform_gradient(s, job.out, job.dy.as_ptr(), group, places, z.as_mut_ptr(), z_stride);
-            let sums = sums.at(group * job.group_len);
-            job.add(s, count, (v.as_ptr(), stride), (z.as_ptr(), z_stride), (sums, first == 0));
+            let (v, z) = ((v.as_ptr(), stride), (z.as_mut_ptr(), z_stride));
+            job.add_all(s, (first, count), groups, v, z, (sums.at(0), first == 0));
         }
     }
 }
