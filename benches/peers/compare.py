@@ -73,7 +73,7 @@ class Engine:
 class Comparison:
     def __init__(self, arguments, folder):
         self.folder, self.rounds, self.threads = folder, arguments.rounds, arguments.threads
-        self.engines, self.quick = arguments.engines, arguments.quick
+        self.engines, self.quick, self.sizes = arguments.engines, arguments.quick, arguments.sizes
         target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         self.ours = [str(target / "release/examples/speed")]
         self.lines, self.out = [], arguments.out
@@ -190,7 +190,7 @@ class Comparison:
         maker = self.engine(OURS, 2)
         maker.ask("train", network=DEFAULT, crop=64, batch=4, weights=weights, batches=os.devnull, keep=0)
         maker.end()
-        for size, tile in ((512, 512), (512, 128), (2048, 2048), (2048, 128)):
+        for size, tile in ((size, tile) for size in self.sizes for tile in (size, 128)):
             image = str(self.folder / f"{size}.image")
             ask = {"network": DEFAULT, "size": size, "tile": tile, "weights": weights, "image": image}
             for threads in self.threads:
@@ -457,6 +457,7 @@ def main():
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--engines", nargs="+", help="peers of training and inference, instead of all")
+    parser.add_argument("--sizes", nargs="+", type=int, default=[512, 2048], help="sides of slices to infer")
     parser.add_argument("--quick", action="store_true", help="fewer sizes, for trying out")
     parser.add_argument("--out", type=pathlib.Path, help="write the tables there, too")
     parser.add_argument("--folder", type=pathlib.Path, help="where to keep weights and batches")
