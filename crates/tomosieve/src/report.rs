@@ -147,7 +147,7 @@ fn pictures(out: &mut String, run: &RunDir) -> std::fmt::Result {
     if run.learning_picture().is_file() {
         writeln!(
             out,
-            "What stage 2 found of its labels while it learned; where it had settled stands out.\n"
+            "What stage 2 found of its labels while it learned; the end of its full learning rate stands out.\n"
         )?;
         writeln!(out, "![learning.png](previews/learning.png)\n")?;
     }
@@ -220,4 +220,34 @@ fn against_the_truth(out: &mut String, summary: &Summary) -> std::fmt::Result {
         writeln!(out)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_why_stage_2_ended() {
+        let said = |steps, full| {
+            let mut out = String::new();
+            let recalls = vec![(100, 0.5), (steps, 0.876)];
+            learned(&mut out, &Learning { steps, most: 4500, full, recalls }).unwrap();
+            out.trim_end().to_owned()
+        };
+        let found = "in the end the network found 87.60 % of its labels again, all classes alike.";
+        assert_eq!(
+            said(1500, 1000),
+            format!("Stage 2 had settled after 1000 of at most 4500 steps and took 1500; {found}")
+        );
+        assert_eq!(
+            said(4500, 3000),
+            format!(
+                "Stage 2 took all of its 4500 steps, and might have gone on to learn (`train.steps`); {found}"
+            )
+        );
+        assert_eq!(said(4500, 0), format!("Stage 2 took 4500 steps; {found}"));
+        let mut nothing = String::new();
+        learned(&mut nothing, &Learning { steps: 1, most: 1, full: 0, recalls: Vec::new() }).unwrap();
+        assert_eq!(nothing, "");
+    }
 }
