@@ -25,6 +25,24 @@ macro_rules! with_rows {
 }
 pub(crate) use with_rows;
 
+/// Goes through groups of 16 output channels, as many at a time as there are registers for: `$group` is the first of
+/// them, the constant `$P` how many.
+macro_rules! with_panels {
+    ($groups:expr, $S:ty, $group:ident, $P:ident => $body:expr) => {{
+        let groups: std::ops::Range<usize> = $groups;
+        for $group in groups.clone().step_by(<$S>::PANELS) {
+            if <$S>::PANELS == 2 && $group + 1 < groups.end {
+                const $P: usize = 2;
+                $body
+            } else {
+                const $P: usize = 1;
+                $body
+            }
+        }
+    }};
+}
+pub(crate) use with_panels;
+
 /// The next tile's rows when `left` rows remain: `most`, or halves of what is left, so that no tile
 /// is so small that it waits for its own sums.
 #[inline(always)]

@@ -26,8 +26,8 @@ pub(crate) trait Simd: Copy {
 
     /// Rows of a register tile in a matrix product of 16 columns.
     const ROWS: usize;
-    /// Whether there are registers for such a tile of 32 columns.
-    const WIDE: bool;
+    /// Panels of 16 columns that there are registers for beside each other in such a tile: 1 or 2.
+    const PANELS: usize;
 
     /// Every lane `x`.
     fn splat(self, x: f32) -> Self::V;

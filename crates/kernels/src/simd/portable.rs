@@ -22,7 +22,7 @@ fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
 impl Simd for Portable {
     type V = V;
     const ROWS: usize = 4;
-    const WIDE: bool = false;
+    const PANELS: usize = 1;
 
     #[inline(always)]
     fn splat(self, x: f32) -> V {

@@ -48,7 +48,7 @@ macro_rules! op {
 impl Simd for Avx512 {
     type V = __m512;
     const ROWS: usize = 12;
-    const WIDE: bool = true;
+    const PANELS: usize = 2;
 
     #[inline(always)]
     fn splat(self, x: f32) -> __m512 {
@@ -100,7 +100,7 @@ macro_rules! halves {
 impl Simd for Avx2 {
     type V = [__m256; 2];
     const ROWS: usize = 6;
-    const WIDE: bool = false;
+    const PANELS: usize = 1;
 
     #[inline(always)]
     fn splat(self, x: f32) -> [__m256; 2] {

@@ -2,7 +2,7 @@
 
 use super::Job;
 use crate::buffer::Buffer;
-use crate::gemm::{gather, next_rows, with_rows};
+use crate::gemm::{gather, next_rows, with_panels, with_rows};
 use crate::parallel::{Shared, each};
 use crate::shape::BLOCK;
 use crate::simd::{Isa, Kernel, LANES, Simd};
@@ -74,19 +74,13 @@ impl Kernel for Convolve<'_> {
         let tasks = job.rows.div_ceil(ROWS);
         let (n, first) = (self.task / tasks, self.task % tasks * ROWS);
         for row in first..job.rows.min(first + ROWS) {
-            for group in (0..job.groups()).step_by(if S::WIDE { 2 } else { 1 }) {
+            with_panels!(0..job.groups(), S, group, P => {
                 for to in 0..job.stencil.to.len() {
                     // SAFETY: the arrays were checked against their shapes; rows of different tasks
                     // do not overlap.
-                    unsafe {
-                        if S::WIDE && group + 1 < job.groups() {
-                            self.row::<S, 2>(s, n, row, group, to);
-                        } else {
-                            self.row::<S, 1>(s, n, row, group, to);
-                        }
-                    }
+                    unsafe { self.row::<S, P>(s, n, row, group, to) }
                 }
-            }
+            });
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Job;
 use crate::buffer::Buffer;
-use crate::gemm::{Planes, outer};
+use crate::gemm::{Planes, outer, with_panels};
 use crate::parallel::{Shared, each, part};
 use crate::shape::BLOCK;
 use crate::simd::{Isa, Kernel, LANES, Simd};
@@ -61,16 +61,8 @@ static NOTHING: [f32; BLOCK] = [0.0; BLOCK];
 impl Kernel for Gradient<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        for group in self.groups.clone().step_by(if S::WIDE { 2 } else { 1 }) {
-            // SAFETY: the arrays were checked against their shapes; each task has its sums.
-            unsafe {
-                if S::WIDE && group + 1 < self.groups.end {
-                    self.add::<S, 2>(s, group);
-                } else {
-                    self.add::<S, 1>(s, group);
-                }
-            }
-        }
+        // SAFETY: the arrays were checked against their shapes; each task has its sums.
+        with_panels!(self.groups.clone(), S, group, P => unsafe { self.add::<S, P>(s, group) });
     }
 }
 

@@ -5,7 +5,7 @@ use super::tiles::{EDGE, Grid, MOST, Places, input_place_len, transform_input};
 use super::transforms::{both_ways, output};
 use super::{PLACES, SKEW};
 use crate::buffer::Buffer;
-use crate::gemm::{gather, next_rows, with_rows};
+use crate::gemm::{gather, next_rows, with_panels, with_rows};
 use crate::parallel::{Shared, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, LANES, Simd};
@@ -99,8 +99,24 @@ impl Job<'_> {
         };
         self.products::<S, P>(s, count, (v.as_ptr(), stride), u, (m.as_mut_ptr(), m_stride));
         let places = Grid::new(self.out).places(0, count);
+        self.finish_all::<S, P>(s, group, &places, m.as_ptr(), m_stride);
+    }
+
+    /// [`finish`](Self::finish) for `P` groups.
+    ///
+    /// # Safety
+    /// As there, of the products of all of them.
+    #[inline(always)]
+    unsafe fn finish_all<S: Simd, const P: usize>(
+        self,
+        s: S,
+        group: usize,
+        places: &Places,
+        m: *const f32,
+        m_stride: usize,
+    ) {
         for p in 0..P {
-            self.finish(s, group + p, places.clone(), m.as_ptr().add(p * PLACES * m_stride), m_stride);
+            self.finish(s, group + p, places.clone(), m.add(p * PLACES * m_stride), m_stride);
         }
     }
 
@@ -195,8 +211,7 @@ impl Kernel for Tiles<'_> {
         let even = count.next_multiple_of(2);
         let (v_stride, m_stride) = (input_place_len(blocks, even), count * LANES + SKEW);
         let mut v = Buffer::dirty(PLACES * v_stride);
-        let at_once = if S::WIDE { 2 } else { 1 };
-        let mut m = Buffer::dirty(at_once * PLACES * m_stride);
+        let mut m = Buffer::dirty(S::PANELS * PLACES * m_stride);
         let places = job.grid.places(first, count);
         // SAFETY: `x` and `y` were checked against their shapes; the buffers have the lengths that the
         // strides imply; tiles of different tasks do not overlap.
@@ -207,18 +222,11 @@ impl Kernel for Tiles<'_> {
             }
             // The output has other channels than the input, hence another image length.
             let places = Grid::new(job.out).places(first, count);
-            let groups = job.filters.groups();
-            for group in (0..groups).step_by(at_once) {
+            with_panels!(0..job.filters.groups(), S, group, P => {
                 let u = (u.as_ptr().add(group * job.filters.inputs * LANES), stride);
-                let (v, to) = ((v.as_ptr(), v_stride), (m.as_mut_ptr(), m_stride));
-                if S::WIDE && group + 1 < groups {
-                    job.products::<S, 2>(s, count, v, u, to);
-                    job.finish(s, group + 1, places.clone(), m.as_ptr().add(PLACES * m_stride), m_stride);
-                } else {
-                    job.products::<S, 1>(s, count, v, u, to);
-                }
-                job.finish(s, group, places.clone(), m.as_ptr(), m_stride);
-            }
+                job.products::<S, P>(s, count, (v.as_ptr(), v_stride), u, (m.as_mut_ptr(), m_stride));
+                job.finish_all::<S, P>(s, group, &places, m.as_ptr(), m_stride);
+            });
         }
     }
 }
@@ -257,17 +265,8 @@ impl Kernel for Channels<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let Self { job, pair, v, stride } = self;
-        let (groups, at_once) = (job.filters.groups(), if S::WIDE { 2 } else { 1 });
-        let first = 2 * pair;
-        for group in (first..groups.min(first + 2)).step_by(at_once) {
-            // SAFETY: each task has its own groups of output channels.
-            unsafe {
-                if S::WIDE && group + 1 < groups {
-                    job.channels::<S, 2>(s, group, v, stride);
-                } else {
-                    job.channels::<S, 1>(s, group, v, stride);
-                }
-            }
-        }
+        let groups = 2 * pair..job.filters.groups().min(2 * pair + 2);
+        // SAFETY: each task has its own groups of output channels.
+        with_panels!(groups, S, group, P => unsafe { job.channels::<S, P>(s, group, v, stride) });
     }
 }

@@ -8,7 +8,7 @@ use super::filters::transform_back;
 use super::tiles::{Grid, MOST, input_place_len, transform_gradient, transform_input};
 use super::{PLACES, SKEW};
 use crate::buffer::Buffer;
-use crate::gemm::{Packed, outer};
+use crate::gemm::{Packed, outer, with_panels};
 use crate::parallel::{Shared, each, part};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, LANES, Simd};
@@ -109,7 +109,7 @@ impl Job<'_> {
     /// [`add`](Self::add) for `groups`, as many at a time as there are registers for.
     ///
     /// # Safety
-    /// As there; `z` must have room for the transforms of two groups.
+    /// As there; `z` must have room for the transforms of as many groups.
     #[inline(always)]
     unsafe fn add_all<S: Simd>(
         self,
@@ -120,14 +120,9 @@ impl Job<'_> {
         z: (*mut f32, usize),
         (sums, fresh): (*mut f32, bool),
     ) {
-        for group in groups.clone().step_by(if S::WIDE { 2 } else { 1 }) {
-            let sums = (sums.add(group * self.group_len), fresh);
-            if S::WIDE && group + 1 < groups.end {
-                self.add::<S, 2>(s, tiles, group, v, z, sums);
-            } else {
-                self.add::<S, 1>(s, tiles, group, v, z, sums);
-            }
-        }
+        with_panels!(groups, S, group, P => {
+            self.add::<S, P>(s, tiles, group, v, z, (sums.add(group * self.group_len), fresh));
+        });
     }
 
     /// Adds the products of a few tiles; tasks are first channel blocks, then two groups of outputs each.
@@ -162,7 +157,7 @@ impl Kernel for Part<'_> {
         let at_once = (CACHE / per_tile / 4 * 4).clamp(16, MOST);
         let (v_stride, z_stride) = (input_place_len(blocks, at_once), at_once * LANES + SKEW);
         let mut v = Buffer::dirty(PLACES * v_stride);
-        let mut z = Buffer::dirty(2 * PLACES * z_stride);
+        let mut z = Buffer::dirty(S::PANELS * PLACES * z_stride);
         for at in (first..end).step_by(at_once) {
             let (fresh, first) = (at == first, at);
             let count = at_once.min(end - first);
@@ -221,7 +216,7 @@ impl Kernel for Outputs<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { job, pair, first, count, v, stride, sums } = self;
         let z_stride = count * LANES + SKEW;
-        let mut z = Buffer::dirty(2 * PLACES * z_stride);
+        let mut z = Buffer::dirty(S::PANELS * PLACES * z_stride);
         let groups = 2 * pair..job.groups.min(2 * pair + 2);
         // SAFETY: `dy` was checked against its shape, the buffers have the lengths that the strides
         // imply, and each group has its own sums.
