@@ -1,6 +1,6 @@
 //! Charts: a frame with ticks, and curves in it.
 
-use crate::drawing::{Align, BLACK, BLUE, Canvas, GREY, LETTER, ORANGE, PALE};
+use crate::drawing::{Align, BLACK, BLUE, Canvas, Colour, GREY, LETTER, ORANGE, PALE};
 
 /// Space left of a frame for the numbers of its vertical axis, pixels.
 pub(crate) const LEFT: f64 = 9.0 * LETTER;
@@ -55,13 +55,17 @@ impl Frame {
 
     /// Draws a curve; the points for which `special` holds stand out.
     pub(crate) fn curve(&self, canvas: &mut Canvas, points: &[(f64, f64)], special: impl Fn(f64) -> bool) {
-        let places: Vec<(f64, f64)> = points.iter().map(|&(x, y)| self.at(x, y)).collect();
-        for pair in places.windows(2) {
-            canvas.line(pair[0], pair[1], 2.0, BLUE);
-        }
-        for (&(x, _), &place) in points.iter().zip(&places) {
+        self.line(canvas, points, BLUE);
+        for &(x, y) in points {
             let (radius, colour) = if special(x) { (6.0, ORANGE) } else { (4.0, BLUE) };
-            canvas.disc(place, radius, colour);
+            canvas.disc(self.at(x, y), radius, colour);
+        }
+    }
+
+    /// Draws the line through some points.
+    pub(crate) fn line(&self, canvas: &mut Canvas, points: &[(f64, f64)], colour: Colour) {
+        for pair in points.windows(2) {
+            canvas.line(self.at(pair[0].0, pair[0].1), self.at(pair[1].0, pair[1].1), 2.0, colour);
         }
     }
 

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::ledger::Stage;
 use crate::provenance::Provenance;
 use crate::run_dir::RunDir;
+use crate::settling::Check;
 use crate::stages::correct::{Outcome, Structure};
 use crate::stages::train::Learning;
 use crate::summary::Summary;
@@ -147,7 +148,8 @@ fn pictures(out: &mut String, run: &RunDir) -> std::fmt::Result {
     if run.learning_picture().is_file() {
         writeln!(
             out,
-            "What stage 2 found of its labels while it learned; the end of its full learning rate stands out.\n"
+            "What stage 2 found of the labels of each class while it learned, in the colours of the classes; a line stands \
+             where its full learning rate was over.\n"
         )?;
         writeln!(out, "![learning.png](previews/learning.png)\n")?;
     }
@@ -163,10 +165,11 @@ fn pictures(out: &mut String, run: &RunDir) -> std::fmt::Result {
 
 /// When stage 2 ended, and why.
 fn learned(out: &mut String, learning: &Learning) -> std::fmt::Result {
-    let Learning { steps, most, full, recalls } = learning;
-    let Some((_, recall)) = recalls.last() else { return Ok(()) };
-    let recall = percent(*recall);
-    let found = format!("in the end the network found {recall} of its labels again, all classes alike");
+    let Learning { steps, most, full, checks } = learning;
+    let Some(Check { found, .. }) = checks.last() else { return Ok(()) };
+    let recalls = found.recalls().map(|recall| recall.map_or("–".to_owned(), percent)).collect::<Vec<_>>();
+    let found =
+        format!("in the end the network found {} of the labels of its classes again", recalls.join(", "));
     match full {
         0 => writeln!(out, "Stage 2 took {steps} steps; {found}.\n"),
         _ if steps == most => writeln!(
@@ -225,16 +228,18 @@ fn against_the_truth(out: &mut String, summary: &Summary) -> std::fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settling::Found;
 
     #[test]
     fn it_says_why_stage_2_ended() {
         let said = |steps, full| {
             let mut out = String::new();
-            let recalls = vec![(100, 0.5), (steps, 0.876)];
-            learned(&mut out, &Learning { steps, most: 4500, full, recalls }).unwrap();
+            let check = |steps, same| Check { steps, found: Found { same, of: vec![1000, 500, 0] } };
+            let checks = vec![check(100, vec![500, 100, 0]), check(steps, vec![876, 250, 0])];
+            learned(&mut out, &Learning { steps, most: 4500, full, checks }).unwrap();
             out.trim_end().to_owned()
         };
-        let found = "in the end the network found 87.60 % of its labels again, all classes alike.";
+        let found = "in the end the network found 87.60 %, 50.00 %, – of the labels of its classes again.";
         assert_eq!(
             said(1500, 1000),
             format!("Stage 2 had settled after 1000 of at most 4500 steps and took 1500; {found}")
@@ -247,7 +252,7 @@ mod tests {
         );
         assert_eq!(said(4500, 0), format!("Stage 2 took 4500 steps; {found}"));
         let mut nothing = String::new();
-        learned(&mut nothing, &Learning { steps: 1, most: 1, full: 0, recalls: Vec::new() }).unwrap();
+        learned(&mut nothing, &Learning { steps: 1, most: 1, full: 0, checks: Vec::new() }).unwrap();
         assert_eq!(nothing, "");
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! How many of its labels a network finds again, class by class, in crops it has not learned from yet rises fast at first,
 //! then ever more slowly, and rare classes come last: where they are few, a fixed number of steps ends before they are
-//! learned at all. So stage 2 learns at its full rate until that rise is over, which is to say until the last quarter of
-//! its steps brought hardly more than the quarter before. Then the rate falls for half as many steps again, in which a
+//! learned at all. So stage 2 learns at its full rate until that rise is over in every class, which is to say until the
+//! last quarter of its steps brought hardly more than the quarter before to any of them; in a mean of the classes a rare
+//! one that still rises would be lost among the others. Then the rate falls for half as many steps again, in which a
 //! network settles (a constant rate and a short cool-down do what a cosine of that length does: Hägele et al. 2024,
-//! arXiv 2405.18392). All classes count alike in that, or the rare ones would not be heard.
+//! arXiv 2405.18392).
 
 use serde::{Deserialize, Serialize};
 
@@ -47,11 +48,24 @@ impl Found {
     /// assert_eq!(found.recall(), (0.9 + 0.1) / 2.0);
     /// ```
     pub fn recall(&self) -> f64 {
-        let there = self.same.iter().zip(&self.of).filter(|(_, of)| **of > 0);
         let (sum, classes) =
-            there.fold((0.0, 0), |(sum, classes), (&same, &of)| (sum + same as f64 / of as f64, classes + 1));
+            self.recalls().flatten().fold((0.0, 0), |(sum, classes), recall| (sum + recall, classes + 1));
         if classes == 0 { 1.0 } else { sum / f64::from(classes) }
     }
+
+    /// Share of the labels of each class that were found, if there were any.
+    pub fn recalls(&self) -> impl Iterator<Item = Option<f64>> + '_ {
+        self.same.iter().zip(&self.of).map(|(&same, &of)| (of > 0).then(|| same as f64 / of as f64))
+    }
+}
+
+/// What was found again between a check and the one before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Steps before it.
+    pub steps: usize,
+    /// Labels since the check before.
+    pub found: Found,
 }
 
 /// How far a training has settled, and when it ends.
@@ -59,8 +73,8 @@ impl Found {
 pub struct Settling {
     /// What was found since the last check.
     since: Found,
-    /// Steps before each check, and the recall since the one before.
-    pub recalls: Vec<(usize, f64)>,
+    /// The checks so far.
+    pub checks: Vec<Check>,
     /// Steps at the full rate, once they are over.
     pub full: Option<usize>,
 }
@@ -71,25 +85,33 @@ impl Settling {
         self.since.add(found);
     }
 
-    /// Checks the training after `steps` steps, the last of which have just been counted: its full rate is over when the
-    /// recall of the last quarter of all checks is less than `least` above that of the quarter before.
+    /// Checks the training after `steps` steps, the last of which have just been counted: its full rate is over when in the
+    /// last quarter of all checks no class was found again more often by `least`, a share of its labels, than in the
+    /// quarter before.
     pub fn check(&mut self, steps: usize, least: f64) {
-        self.recalls.push((steps, std::mem::take(&mut self.since).recall()));
+        self.checks.push(Check { steps, found: std::mem::take(&mut self.since) });
         if self.full.is_none() && self.rise().is_some_and(|rise| rise < least) {
             self.full = Some(steps);
         }
     }
 
-    /// By how much the recall of the last quarter of all checks is above that of the quarter before; not before there are
-    /// two checks in a quarter.
+    /// By how much the recall of the class that gained most rose from the last quarter of all checks but one to the last;
+    /// not before there are two checks in a quarter.
     fn rise(&self) -> Option<f64> {
-        let quarter = self.recalls.len() / 4;
-        let (before, last) = self.recalls.split_at(self.recalls.len() - quarter);
-        let before = &before[before.len() - quarter.min(before.len())..];
-        let mean = |recalls: &[(usize, f64)]| {
-            recalls.iter().map(|(_, recall)| recall).sum::<f64>() / recalls.len() as f64
+        let quarter = self.checks.len() / 4;
+        if quarter < 2 {
+            return None;
+        }
+        let (before, last) = self.checks.split_at(self.checks.len() - quarter);
+        let sum = |checks: &[Check]| {
+            checks.iter().fold(Found::default(), |mut sum, check| {
+                sum.add(&check.found);
+                sum
+            })
         };
-        (quarter >= 2).then(|| mean(last) - mean(before))
+        let (before, last) = (sum(&before[before.len() - quarter..]), sum(last));
+        let rises = before.recalls().zip(last.recalls()).filter_map(|(before, last)| Some(last? - before?));
+        Some(rises.fold(f64::NEG_INFINITY, f64::max))
     }
 
     /// Steps of the whole training, `most` at most, and those of them at the full rate. With 0 as the `least` rise it takes
@@ -129,6 +151,28 @@ mod tests {
         assert_eq!(settled.length(900, 0.011), (900, 600)); // as long as it may be
         assert_eq!(settled.length(1, 0.011), (1, 1));
         assert_eq!(settled.length(900, 0.0), (900, 0));
+    }
+
+    #[test]
+    fn one_class_that_rises_goes_on() {
+        let rises = |class: u64| {
+            let mut settling = Settling::default();
+            for check in 1..=8 {
+                // A fiftieth of a rare class more with every check.
+                let same = vec![900_000, 40 + class * check];
+                settling.add(&Found { same, of: vec![1_000_000, 100] });
+                settling.check(100 * check as usize, 0.01);
+            }
+            settling.full
+        };
+        assert_eq!((rises(0), rises(2)), (Some(800), None));
+        // A class without labels says nothing.
+        let mut settling = Settling::default();
+        for check in 1..=8 {
+            settling.add(&Found { same: vec![9, 0], of: vec![10, 0] });
+            settling.check(check, 0.01);
+        }
+        assert_eq!(settling.full, Some(8));
     }
 
     #[test]

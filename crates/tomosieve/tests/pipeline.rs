@@ -146,8 +146,8 @@ fn the_method_learns_and_beats_its_pseudo_labels() {
         serde_json::from_slice(&std::fs::read(output.join("learning.json")).unwrap()).unwrap();
     assert_eq!(losses.len(), learning.steps);
     assert!(learning.full < learning.steps && learning.steps < 600, "it never settled: {learning:?}");
-    let recall = |check: usize| learning.recalls[check].1;
-    assert!(recall(learning.recalls.len() - 1) > recall(0) + 0.1, "{learning:?}");
+    let recall = |check: usize| learning.checks[check].found.recall();
+    assert!(recall(learning.checks.len() - 1) > recall(0) + 0.1, "{learning:?}");
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
     // The noise of labels whose slice is hidden cannot be learned; what is left of the loss is that.
     assert!(

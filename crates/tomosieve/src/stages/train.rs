@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::journal::{Entry, Journal};
 use crate::ledger::{Ledger, Stage};
 use crate::pool::{Labelling, Pool};
-use crate::settling::Settling;
+use crate::settling::{Check, Settling};
 use crate::student::Student;
 use crate::{Error, Result, augment, checkpoints, model, shares};
 
@@ -29,9 +29,8 @@ pub struct Learning {
     pub most: usize,
     /// Steps at the full learning rate; 0 where it falls from the first on.
     pub full: usize,
-    /// After so many steps, mean over the classes of the share of its labels that were found again since the entry
-    /// before, of all starts together.
-    pub recalls: Vec<(usize, f64)>,
+    /// What was found again of the labels, of all starts together.
+    pub checks: Vec<Check>,
 }
 
 /// Trains the students and writes them.
@@ -163,8 +162,7 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
         save(total, &settling, &students)?;
         checkpoints::keep(run)?;
     }
-    let recalls = settling.recalls;
-    run.write_json(&run.learning(), &Learning { steps: total, most, full, recalls })?;
+    run.write_json(&run.learning(), &Learning { steps: total, most, full, checks: settling.checks })?;
     for (start, student) in students.iter().enumerate() {
         model::save(&student.network, config, stage1, "train", &run.student(start))?;
     }
