@@ -6,6 +6,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::Deserialize;
 use tomosieve_nn::device;
+use tomosieve_nn::losses::by_hand::{ByHand, Patch as Judgeable, judged};
 use tomosieve_nn::losses::{LossConfig, by_config, masked_mean, names};
 
 /// The losses of the paper, all of which PyTorch has or can be made of.
@@ -105,6 +106,26 @@ fn agree(what: &str, found: &[f32], expected: &[f32]) {
     }
 }
 
+/// [`judged`] of a golden patch, whose weights are of pixels: those of one weight at a time.
+fn judge(loss: &dyn ByHand, patch: &Patch, count: usize) -> (f64, Vec<f32>) {
+    let [_, classes, h, w] = patch.shape;
+    let mut weights: Vec<f32> = patch.weights.clone();
+    weights.sort_by(f32::total_cmp);
+    weights.dedup();
+    let mut sum = (0.0, vec![0.0; patch.logits.len()]);
+    for weight in weights {
+        let of = |(&label, &own): (&i32, &f32)| if own == weight { label as u8 } else { 255 };
+        let labels: Vec<u8> = patch.labels.iter().zip(&patch.weights).map(of).collect();
+        let weights = vec![weight; classes];
+        let part =
+            Judgeable { logits: &patch.logits, labels: &labels, weights: &weights, classes, plane: h * w };
+        let (total, gradient) = judged(loss, part, count);
+        sum.0 += total;
+        sum.1.iter_mut().zip(gradient).for_each(|(sum, slope)| *sum += slope);
+    }
+    sum
+}
+
 #[test]
 fn outputs_and_gradients_are_those_of_pytorch_even_at_extreme_logits() {
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/losses.json");
@@ -131,6 +152,11 @@ fn outputs_and_gradients_are_those_of_pytorch_even_at_extreme_logits() {
             agree(&format!("{what}, total"), &[total.into_scalar::<f32>()], &[case.total]);
             let gradient = gradient.into_data().try_into_vec::<f32>().unwrap();
             agree(&format!("{what}, gradient"), &gradient, &case.gradient);
+
+            let by_hand = loss.by_hand().expect("all of the paper's have one");
+            let (total, gradient) = judge(by_hand, patch, count);
+            agree(&format!("{what}, total by hand"), &[total as f32], &[case.total]);
+            agree(&format!("{what}, gradient by hand"), &gradient, &case.gradient);
             met.insert(case.name.as_str());
         }
     }

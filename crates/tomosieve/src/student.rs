@@ -8,10 +8,11 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use tomosieve_nn::adam::Adam;
 use tomosieve_nn::kernels::together;
+use tomosieve_nn::losses::by_hand::{Patch, judged};
 use tomosieve_nn::losses::{Loss, LossConfig, masked_mean};
 use tomosieve_nn::networks::{Network, NetworkConfig};
 use tomosieve_nn::segmenter::Segmenter;
-use tomosieve_nn::{checkpoint, device};
+use tomosieve_nn::{checkpoint, device, kernel_ops};
 
 use crate::batches::Batch;
 use crate::lanes::Lanes;
@@ -107,35 +108,49 @@ impl Student {
 
     /// What is to be learned from a part of a batch in which `count` pixels count.
     fn learn(&self, part: Batch, class_weights: Option<&[f32]>, count: usize, seed: u64) -> Learned {
-        let [n, _, h, w] = part.shape;
-        let weights: Vec<f32> = part
-            .labels
-            .iter()
-            .map(|&label| match (label, class_weights) {
-                (IGNORE, _) => 0.0,
-                (label, Some(weights)) => weights[usize::from(label)],
-                (_, None) => 1.0,
-            })
-            .collect();
-        let classes: Vec<i32> =
-            part.labels.iter().map(|&l| if l == IGNORE { 0 } else { i32::from(l) }).collect();
+        let n = part.shape[0];
         let x = Tensor::<4>::from_data(TensorData::new(part.images, part.shape), &self.device);
-        let y = Tensor::<3, Int>::from_data(TensorData::new(classes, [n, h, w]), &self.device);
-        let weights = Tensor::<3>::from_data(TensorData::new(weights, [n, h, w]), &self.device);
         // Parameters of its own: autodiff would keep parts that share theirs in one graph, behind one lock.
         let network = self.network.valid().train();
 
         // Students side by side need not wait for each other where there is nothing to draw.
         let drawing = self.draws.then(|| device::seeded(&self.device, seed));
-        let log_p = together(|| log_softmax(network.forward(x), 1)); // [n, k, h, w]
+        let logits = together(|| network.forward(x)); // [n, k, h, w]
         drop(drawing);
         together(|| {
-            let found = found(&to_vec(log_p.clone().inner()), &part.labels, n);
-            let loss = masked_mean(self.loss.per_pixel(log_p, y), weights, count);
-            let value = f64::from(loss.clone().into_scalar::<f32>());
-            let gradients = GradientsParams::from_grads(loss.backward(), &network);
-            Learned { loss: value, found, gradients }
+            let values = to_vec(logits.clone().inner());
+            let found = found(&values, &part.labels, n);
+            let (loss, total) = self.judge(logits, &values, &part.labels, class_weights, count);
+            let gradients = GradientsParams::from_grads(total.backward(), &network);
+            Learned { loss, found, gradients }
         })
+    }
+
+    /// The loss of logits `[n, k, h, w]`, whose values are given too, and a number with the gradient of it.
+    fn judge(
+        &self,
+        logits: Tensor<4>,
+        values: &[f32],
+        labels: &[u8],
+        class_weights: Option<&[f32]>,
+        count: usize,
+    ) -> (f64, Tensor<1>) {
+        let [n, classes, h, w] = logits.dims();
+        let weights = class_weights.map_or_else(|| vec![1.0; classes], <[f32]>::to_vec);
+        if let Some(loss) = self.loss.by_hand().filter(|_| kernel_ops::available(&self.device)) {
+            let patch = Patch { logits: values, labels, weights: &weights, classes, plane: h * w };
+            let (loss, slopes) = judged(loss, patch, count);
+            let slopes = Tensor::from_data(TensorData::new(slopes, [n, classes, h, w]), &self.device);
+            return (loss, (logits * slopes).sum());
+        }
+        let known = |label: u8| usize::from(label) < weights.len();
+        let factors: Vec<f32> =
+            labels.iter().map(|&l| if known(l) { weights[usize::from(l)] } else { 0.0 }).collect();
+        let classes: Vec<i32> = labels.iter().map(|&l| if known(l) { i32::from(l) } else { 0 }).collect();
+        let y = Tensor::<3, Int>::from_data(TensorData::new(classes, [n, h, w]), &self.device);
+        let factors = Tensor::<3>::from_data(TensorData::new(factors, [n, h, w]), &self.device);
+        let total = masked_mean(self.loss.per_pixel(log_softmax(logits, 1), y), factors, count);
+        (f64::from(total.clone().into_scalar::<f32>()), total)
     }
 
     /// Writes network and optimiser into `folder`, which is made if it is not there.
@@ -201,16 +216,19 @@ fn found(scores: &[f32], labels: &[u8], n: usize) -> Found {
     let plane = labels.len() / n;
     let per_item = scores.len() / n;
     let mut found = Found::new(per_item / plane);
+    let mut most = vec![0.0; plane];
     for (scores, labels) in scores.chunks_exact(per_item).zip(labels.chunks_exact(plane)) {
-        for (pixel, &label) in labels.iter().enumerate() {
+        most.fill(f32::NEG_INFINITY);
+        for scores in scores.chunks_exact(plane) {
+            most.iter_mut().zip(scores).for_each(|(most, &score)| *most = most.max(score));
+        }
+        for ((pixel, &label), &most) in labels.iter().enumerate().zip(&most) {
             if label == IGNORE {
                 continue;
             }
             let class = usize::from(label);
-            let own = scores[class * plane + pixel];
-            let best = scores.iter().skip(pixel).step_by(plane).all(|&score| score <= own);
             found.of[class] += 1;
-            found.same[class] += u64::from(best);
+            found.same[class] += u64::from(scores[class * plane + pixel] >= most);
         }
     }
     found

@@ -7,6 +7,7 @@
 
 use burn::tensor::{Int, Tensor};
 
+use super::by_hand::{ByHand, Lanes, Pixels, by_label};
 use super::{Loss, negative_log_likelihood};
 
 /// Cross entropy that believes the label only in part.
@@ -27,5 +28,33 @@ impl Loss for Bootstrapping {
         };
         let label = negative_log_likelihood(log_p, labels);
         label.mul_scalar(self.beta) + own.mul_scalar(1.0 - self.beta)
+    }
+
+    fn by_hand(&self) -> Option<&dyn ByHand> {
+        Some(self)
+    }
+}
+
+impl ByHand for Bootstrapping {
+    fn judge(&self, pixels: &Pixels<'_>, losses: &mut Lanes, slopes: &mut [Lanes]) {
+        let (label, own) = (self.beta as f32, 1.0 - self.beta as f32);
+        by_label(pixels, losses, slopes, |log_p, _| (-label * log_p, -label));
+        if self.hard {
+            for (pixel, loss) in losses.iter_mut().enumerate() {
+                let of = |class: &usize| pixels.log_p[*class][pixel];
+                let classes = 0..pixels.log_p.len();
+                let likely =
+                    classes.rev().max_by(|a, b| of(a).total_cmp(&of(b))).expect("at least one class");
+                *loss -= own * of(&likely);
+                slopes[likely][pixel] -= own;
+            }
+            return;
+        }
+        for ((slopes, log_p), p) in slopes.iter_mut().zip(pixels.log_p).zip(pixels.p) {
+            for (((slope, loss), log_p), p) in slopes.iter_mut().zip(&mut *losses).zip(log_p).zip(p) {
+                *loss -= own * p * log_p;
+                *slope -= own * p * (log_p + 1.0);
+            }
+        }
     }
 }

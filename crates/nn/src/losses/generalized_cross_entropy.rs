@@ -5,6 +5,7 @@
 
 use burn::tensor::{Int, Tensor};
 
+use super::by_hand::{ByHand, Lanes, Pixels, by_label};
 use super::{Loss, negative_log_likelihood};
 
 /// Cross entropy whose gradient is weighed by `p_y^q`.
@@ -19,5 +20,19 @@ impl Loss for GeneralizedCrossEntropy {
         let nll = negative_log_likelihood(log_p, labels);
         let power = nll.mul_scalar(-self.q).exp(); // p_y^q
         power.neg().add_scalar(1.0).div_scalar(self.q)
+    }
+
+    fn by_hand(&self) -> Option<&dyn ByHand> {
+        Some(self)
+    }
+}
+
+impl ByHand for GeneralizedCrossEntropy {
+    fn judge(&self, pixels: &Pixels<'_>, losses: &mut Lanes, slopes: &mut [Lanes]) {
+        let q = self.q as f32;
+        by_label(pixels, losses, slopes, |log_p, _| {
+            let power = (q * log_p).exp(); // p_y^q
+            ((1.0 - power) / q, -power)
+        });
     }
 }

@@ -4,6 +4,7 @@
 
 use burn::tensor::{Int, Tensor};
 
+use super::by_hand::{ByHand, Lanes, Pixels, by_label};
 use super::{Loss, negative_log_likelihood};
 
 /// Cross entropy with a smoothed label.
@@ -18,5 +19,22 @@ impl Loss for LabelSmoothing {
         let uniform = log_p.clone().mean_dim(1).squeeze_dim(1).neg(); // [n, h, w]
         let hard = negative_log_likelihood(log_p, labels);
         hard.mul_scalar(1.0 - self.epsilon) + uniform.mul_scalar(self.epsilon)
+    }
+
+    fn by_hand(&self) -> Option<&dyn ByHand> {
+        Some(self)
+    }
+}
+
+impl ByHand for LabelSmoothing {
+    fn judge(&self, pixels: &Pixels<'_>, losses: &mut Lanes, slopes: &mut [Lanes]) {
+        let (hard, each) = (1.0 - self.epsilon as f32, self.epsilon as f32 / pixels.p.len() as f32);
+        by_label(pixels, losses, slopes, |log_p, _| (-hard * log_p, -hard));
+        for (slopes, log_p) in slopes.iter_mut().zip(pixels.log_p) {
+            for ((slope, loss), log_p) in slopes.iter_mut().zip(&mut *losses).zip(log_p) {
+                *loss -= each * log_p;
+                *slope -= each;
+            }
+        }
     }
 }

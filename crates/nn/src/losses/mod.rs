@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 mod bootstrapping;
+pub mod by_hand;
 mod cross_entropy;
 mod focal;
 mod generalized_cross_entropy;
@@ -15,6 +16,7 @@ mod label_smoothing;
 mod symmetric_cross_entropy;
 
 pub use bootstrapping::Bootstrapping;
+use by_hand::ByHand;
 pub use cross_entropy::CrossEntropy;
 pub use focal::Focal;
 pub use generalized_cross_entropy::GeneralizedCrossEntropy;
@@ -30,6 +32,11 @@ pub trait Loss: Send + Sync {
     /// - `labels`: `[n, h, w]`, each in `0..k`
     /// - output: `[n, h, w]`
     fn per_pixel(&self, log_p: Tensor<4>, labels: Tensor<3, Int>) -> Tensor<3>;
+
+    /// The same with its gradient by hand, if it has one; what has none is composed of tensors on the CPU too.
+    fn by_hand(&self) -> Option<&dyn ByHand> {
+        None
+    }
 }
 
 /// Which loss, and the parameters of those that have one.

@@ -5,6 +5,7 @@
 
 use burn::tensor::{Int, Tensor};
 
+use super::by_hand::{ByHand, Lanes, Pixels, by_label};
 use super::{Loss, negative_log_likelihood};
 
 /// Cross entropy and reverse cross entropy.
@@ -23,5 +24,18 @@ impl Loss for SymmetricCrossEntropy {
         let nll = negative_log_likelihood(log_p, labels);
         let wrong = nll.clone().neg().exp().neg().add_scalar(1.0); // 1 − p_y
         nll.mul_scalar(self.alpha) + wrong.mul_scalar(-self.log_zero * self.beta)
+    }
+
+    fn by_hand(&self) -> Option<&dyn ByHand> {
+        Some(self)
+    }
+}
+
+impl ByHand for SymmetricCrossEntropy {
+    fn judge(&self, pixels: &Pixels<'_>, losses: &mut Lanes, slopes: &mut [Lanes]) {
+        let (alpha, reverse) = (self.alpha as f32, (-self.log_zero * self.beta) as f32);
+        by_label(pixels, losses, slopes, |log_p, p| {
+            (reverse * (1.0 - p) - alpha * log_p, -alpha - reverse * p)
+        });
     }
 }
