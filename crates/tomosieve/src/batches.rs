@@ -7,6 +7,7 @@ use std::thread::Scope;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use tomosieve_nn::networks::NetworkConfig;
 
 use crate::augment::Augment;
 use crate::patch::Patch;
@@ -23,29 +24,31 @@ pub struct Batch {
     pub labels: Vec<u8>,
 }
 
-/// Pixels of a part of a batch: enough for the cost of a pass through the network to lie in its pixels, and no more,
-/// since what training keeps in memory grows with them.
-const PART: usize = 1 << 15;
+/// Pixels of a part of a batch, and pixels on the deepest level of a network: enough for the cost of a pass to lie in
+/// them rather than in its operations and filters, and no more, since parts go side by side and what training keeps in memory
+/// grows with them.
+const PART: [usize; 2] = [1 << 13, 1 << 7];
 
-/// How many crops of `side`² pixels go through the network at a time.
-pub fn crops_at_once(side: usize) -> usize {
-    (PART / (side * side).max(1)).max(1)
+/// How many crops of `side`² pixels go through a network at a time.
+pub fn crops_at_once(side: usize, network: &NetworkConfig) -> usize {
+    let [pixels, deepest] = PART;
+    let stride = 1 << (network.levels().len().max(1) - 1);
+    (pixels.max(deepest * stride * stride) / (side * side).max(1)).max(1)
 }
 
 impl Batch {
-    /// The batch in parts that go through the network one by one; how large they are depends on the crops alone.
+    /// The batch in parts of `most` crops, which go through the network one by one.
     ///
     /// ```
     /// use tomosieve::batches::Batch;
     ///
     /// let shape = [3, 1, 256, 256];
     /// let batch = Batch { shape, images: vec![0.5; 3 << 16], labels: vec![0; 3 << 16] };
-    /// let parts: Vec<_> = batch.parts().iter().map(|part| part.shape).collect();
+    /// let parts: Vec<_> = batch.parts(1).iter().map(|part| part.shape).collect();
     /// assert_eq!(parts, [[1, 1, 256, 256]; 3]);
     /// ```
-    pub fn parts(self) -> Vec<Self> {
+    pub fn parts(self, most: usize) -> Vec<Self> {
         let [n, c, h, w] = self.shape;
-        let most = crops_at_once(h.max(w));
         if n <= most {
             return vec![self];
         }

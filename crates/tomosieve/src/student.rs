@@ -14,7 +14,7 @@ use tomosieve_nn::networks::{Network, NetworkConfig};
 use tomosieve_nn::segmenter::Segmenter;
 use tomosieve_nn::{checkpoint, device, kernel_ops};
 
-use crate::batches::Batch;
+use crate::batches::{Batch, crops_at_once};
 use crate::lanes::Lanes;
 use crate::predictor::to_vec;
 use crate::settling::Found;
@@ -29,8 +29,7 @@ pub struct Student {
     pub network: Network,
     optimizer: ModuleOptimizer,
     loss: Box<dyn Loss>,
-    /// Whether the network draws random numbers when it learns.
-    draws: bool,
+    config: NetworkConfig,
     device: Device,
 }
 
@@ -62,7 +61,7 @@ impl Student {
             network: network.train(),
             optimizer: Adam::optimizer(1e-8),
             loss: tomosieve_nn::losses::by_config(loss)?,
-            draws: config.dropout > 0.0,
+            config: config.clone(),
             device: device.clone().autodiff(),
         })
     }
@@ -88,7 +87,8 @@ impl Student {
         }
         let mut gradients = GradientsAccumulator::new();
         let (mut loss, mut found) = (0.0, Found::default());
-        let mut parts = (0_u64..).zip(batch.parts()).filter(|(_, part)| counted(part) > 0);
+        let at_once = crops_at_once(batch.shape[2], &self.config);
+        let mut parts = (0_u64..).zip(batch.parts(at_once)).filter(|(_, part)| counted(part) > 0);
         loop {
             // As many at a time as are worked at, so that no more gradients wait to be added.
             let at_hand: Vec<(u64, Batch)> = parts.by_ref().take(lanes.count()).collect();
@@ -114,7 +114,7 @@ impl Student {
         let network = self.network.valid().train();
 
         // Students side by side need not wait for each other where there is nothing to draw.
-        let drawing = self.draws.then(|| device::seeded(&self.device, seed));
+        let drawing = (self.config.dropout > 0.0).then(|| device::seeded(&self.device, seed));
         let logits = together(|| network.forward(x)); // [n, k, h, w]
         drop(drawing);
         together(|| {

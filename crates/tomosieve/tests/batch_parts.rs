@@ -45,11 +45,11 @@ fn probabilities(student: &Student) -> Vec<f32> {
 #[test]
 fn parts_keep_crops_and_labels_in_order() {
     let whole = batch(200, 0, 5);
-    let parts = whole.clone().parts();
+    let parts = whole.clone().parts(1);
     assert_eq!(parts.iter().map(|part| part.shape).collect::<Vec<_>>(), [[1, 1, 200, 200]; 5]);
     assert_eq!(parts.iter().flat_map(|part| part.images.clone()).collect::<Vec<_>>(), whole.images);
     assert_eq!(parts.iter().flat_map(|part| part.labels.clone()).collect::<Vec<_>>(), whole.labels);
-    let uneven: Vec<_> = batch(128, 0, 5).parts().iter().map(|part| part.shape[0]).collect();
+    let uneven: Vec<_> = batch(128, 0, 5).parts(2).iter().map(|part| part.shape[0]).collect();
     assert_eq!(uneven, [2, 2, 1]);
 }
 
