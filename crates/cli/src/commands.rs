@@ -159,7 +159,7 @@ fn go(
     plan.check()?;
     plan.fitted.iter().for_each(|note| screen.note(note));
     let left: f64 = plan.stages.iter().filter(|s| stages.contains(&s.stage)).map(|stage| stage.seconds).sum();
-    screen.note(&format!("{}; about {}", plan.volume, duration(left)));
+    screen.note(&format!("{}; up to about {}", plan.volume, duration(left)));
     let run = RunDir::create(output)?;
     let command = std::env::args().collect();
     Job { config: &config, input, options, run: &run, progress: screen, command, force: manner.force }
@@ -262,7 +262,7 @@ fn show_plan(plan: &Plan, json: bool) -> Result<()> {
     print(&format!("memory   {} of {} allowed", plan::bytes(plan.memory), plan::bytes(plan.memory_limit)))?;
     print(&format!("disk     up to {} of {} free", plan::bytes(plan.disk), plan::bytes(plan.disk_free)))?;
     let total: f64 = plan.stages.iter().map(|stage| stage.seconds).sum();
-    print(&format!("time     about {}", duration(total)))
+    print(&format!("time     up to about {}", duration(total)))
 }
 
 /// The phantom a command line asks for.
