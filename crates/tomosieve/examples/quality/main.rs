@@ -1,7 +1,7 @@
 //! The quality table: pseudo labels, stage 2 and stage 3 against the truth, for phantoms and labelled sets.
 //!
 //! ```text
-//! cargo run --release --example quality -- phantoms OUTPUT [PRESET [KEY=VALUE...]]
+//! cargo run --release --example quality -- phantoms OUTPUT [PRESET [NAME|KEY=VALUE...]]
 //! cargo run --release --example quality -- variants OUTPUT
 //! cargo run --release --example quality -- classes OUTPUT
 //! cargo run --release --example quality -- surplus OUTPUT
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! `FOLDER` holds one folder a set, each with `images/` and `labels/`; which sets, with how many classes
-//! and slices, stands in `docs/quality/sets.toml`. `variants` are phantoms of other noise and size, `surplus` asks for
+//! and slices, stands in `docs/quality/sets.toml`. Names of phantoms, such as `sand-0`, leave out the others. `variants` are phantoms of other noise and size, `surplus` asks for
 //! more classes than there are, `semi` makes noisy volumes of clean ones. Finished runs in `OUTPUT` are not repeated.
 
 #![allow(clippy::print_stdout)] // the table is its output
@@ -74,8 +74,11 @@ fn main() -> Result<()> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
         ["phantoms", output] => table(Path::new(output), &listed(usize::MAX), "quick", &[]),
-        ["phantoms", output, preset, ref settings @ ..] => {
-            table(Path::new(output), &listed(usize::MAX), preset, settings)
+        ["phantoms", output, preset, ref more @ ..] => {
+            let (settings, names): (Vec<&str>, Vec<&str>) = more.iter().partition(|word| word.contains('='));
+            let named = |spec: &PhantomSpec| names.is_empty() || names.contains(&&*name_of(*spec));
+            let phantoms: Vec<PhantomSpec> = listed(usize::MAX).into_iter().filter(named).collect();
+            table(Path::new(output), &phantoms, preset, &settings)
         }
         ["variants", output] => table(Path::new(output), &variants(), "quick", &[]),
         ["classes", output] => class_counts(Path::new(output)),
@@ -86,7 +89,7 @@ fn main() -> Result<()> {
         ["guard", ref studies @ ..] if !studies.is_empty() => guard::table(studies),
         ["starts", ref studies @ ..] if !studies.is_empty() => starts::table(studies),
         _ => Err(Error::Config(
-            "usage: quality phantoms OUTPUT [PRESET [KEY=VALUE...]] | quality variants OUTPUT | quality classes OUTPUT | quality surplus OUTPUT | quality real FOLDER OUTPUT [PRESET] | quality semi FOLDER OUTPUT | quality guard STUDY.json... | quality starts STUDY.json..."
+            "usage: quality phantoms OUTPUT [PRESET [NAME|KEY=VALUE...]] | quality variants OUTPUT | quality classes OUTPUT | quality surplus OUTPUT | quality real FOLDER OUTPUT [PRESET] | quality semi FOLDER OUTPUT | quality guard STUDY.json... | quality starts STUDY.json..."
                 .into(),
         )),
     }
