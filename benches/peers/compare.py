@@ -331,18 +331,22 @@ class Comparison:
         self.head(
             "Stage 1 on 1 GiB of 16-bit voxels (512 × 1024 × 1024)",
             "tomosieve: the whole stage, from reading the file to the last pseudo label written; for `histogram` "
-            "reading and counting. The peers: from an array in memory. Where it says `1/n`, the peer had every n-th "
-            "part of the voxels and its time is multiplied.",
+            "reading and counting, for `thresholds` that and multi-Otsu's, without labels. The peers: from an array in "
+            "memory. Where it says `1/n`, the peer had every n-th part of the voxels and its time is multiplied.",
         )
         for threads in self.threads:
             for what, classes, part in (
-                ("memory-copy", 0, 1), ("histogram", 0, 1), ("multi-otsu", 4, 1), ("multi-otsu", 5, 1),
-                ("kmeans", 4, 1 if threads == 2 and not self.quick else 16), ("gmm", 4, 64),
+                ("memory-copy", 0, 1), ("histogram", 0, 1), ("thresholds", 4, 1), ("multi-otsu", 4, 1),
+                ("multi-otsu", 5, 1), ("kmeans", 4, 1 if threads == 2 and not self.quick else 16), ("gmm", 4, 64),
             ):  # fmt: skip
                 ours, peer = self.engine(OURS, threads), self.engine("peer", threads)
                 ours.ask("volume", path=str(path), run=str(self.folder / "run"))
                 peer.ask("volume", path=str(path), voxels=voxels // part)
-                do = {"do": "histogram"} if classes == 0 else {"do": "cluster", "method": what, "classes": classes}
+                do = {"do": "cluster", "method": what, "classes": classes}
+                if classes == 0:
+                    do = {"do": "histogram"}
+                if what == "thresholds":
+                    do |= {"do": "fit", "method": "multi-otsu"}
                 theirs = {"do": "cluster", "method": what, "classes": classes}
                 measured = {OURS: [], f"peer 1/{part}" if part > 1 else "peer": []}
                 slow = what in ("kmeans", "gmm")

@@ -128,12 +128,18 @@ def cluster(values, method, classes):
     if method == "memory-copy":
         np.copyto(SCRATCH, values)
         return {}
-    if method == "multi-otsu":
+
+    def thresholds():
         from skimage.filters import threshold_multiotsu
 
         # Of floats, lest it searches all 65536 bins of 16-bit integers, which would take days.
-        thresholds = threshold_multiotsu(values.astype(np.float32), classes, nbins=256)
-        return {"thresholds": [float(t) for t in thresholds], "labels": int(np.digitize(values, thresholds).max())}
+        return threshold_multiotsu(values.astype(np.float32), classes, nbins=256)
+
+    if method == "thresholds":
+        return {"thresholds": [float(t) for t in thresholds()]}
+    if method == "multi-otsu":
+        found = thresholds()
+        return {"thresholds": [float(t) for t in found], "labels": int(np.digitize(values, found).max())}
     from sklearn.cluster import KMeans
     from sklearn.mixture import GaussianMixture
 

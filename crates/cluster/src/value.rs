@@ -40,7 +40,7 @@ impl sealed::Value for u8 {
 
 impl sealed::Value for u16 {
     fn count(bins: &Bins, values: &[Self]) -> Partial {
-        bins.count_cells::<Self, 0x1_0000, 1>(values)
+        bins.count_words(values)
     }
 
     fn label(clusters: &Clusters, values: &[Self], labels: &mut [u8]) {

@@ -84,9 +84,12 @@ proptest! {
         }
         let words: Vec<u16> = (0..len as u32).map(|i| ((i ^ seed).wrapping_mul(2_654_435_761) >> 16) as u16).collect();
         let bytes: Vec<u8> = words.iter().map(|word| (word >> 8) as u8).collect();
+        // So many of each that a byte does not hold them.
+        let few: Vec<u16> = words.iter().map(|word| word % 3).collect();
         let uniform = Histogram::uniform(lo as f64, hi as f64 + 0.7, bins).unwrap();
         for empty in [Histogram::integer(lo, hi).unwrap(), uniform] {
             check(&words, &empty)?;
+            check(&few, &empty)?;
             check(&bytes, &empty)?;
         }
     }

@@ -60,6 +60,8 @@ enum Request {
     Volume { path: PathBuf, run: PathBuf },
     /// Its histogram, as stage 1 makes it.
     Histogram {},
+    /// Clusters, without labels.
+    Fit { method: String, classes: usize },
     /// Stage 1 from the first voxel read to the last label written.
     Cluster { method: String, classes: usize },
     /// Strong views of so many random patches.
@@ -163,6 +165,11 @@ impl Worker {
             Request::Histogram {} => {
                 let voxels = self.in_stage1("kmeans", 4, cluster::histogram)?.total();
                 Ok(json!({ "voxels": voxels }))
+            }
+            Request::Fit { method, classes } => {
+                let values = self.in_stage1(&method, classes, cluster::histogram)?;
+                let clusters = tomosieve_cluster::by_name(&method)?.fit(&values, classes)?;
+                Ok(json!({ "thresholds": clusters.thresholds }))
             }
             Request::Cluster { method, classes } => {
                 let clusters = self.in_stage1(&method, classes, cluster::run)?.clusters;

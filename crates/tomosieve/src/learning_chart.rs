@@ -3,7 +3,7 @@
 use image::RgbImage;
 
 use crate::chart::{BOTTOM, Frame, LEFT, TOP, range};
-use crate::drawing::{Canvas, LETTER, GREY};
+use crate::drawing::{Canvas, GREY, LETTER};
 use crate::palette::colour;
 use crate::settling::Check;
 use crate::stages::train::Learning;
