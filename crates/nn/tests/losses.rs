@@ -102,7 +102,7 @@ fn config_of(case: &Case) -> LossConfig {
 fn agree(what: &str, found: &[f32], expected: &[f32]) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (f, e) in found.iter().zip(expected) {
-        assert!((f - e).abs() <= 1e-4 * e.abs().max(1.0), "{what}: {f}, PyTorch {e}");
+        assert!((f - e).abs() <= 1e-4 * e.abs().max(1.0), "{what}: {f}, expected {e}");
     }
 }
 
@@ -162,6 +162,47 @@ fn outputs_and_gradients_are_those_of_pytorch_even_at_extreme_logits() {
     }
     for name in PAPERS {
         assert!(met.contains(name), "{name} is in no golden case");
+    }
+}
+
+#[test]
+fn by_hand_is_as_composed_for_any_number_of_pixels_and_classes() {
+    let training = cpu().autodiff();
+    let mut state = 1_u32;
+    let mut draw = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state >> 16
+    };
+    for [n, k, h, w] in [[1, 2, 1, 1], [2, 3, 7, 9], [3, 5, 8, 8], [2, 4, 13, 10]] {
+        let values: Vec<f32> = (0..n * k * h * w).map(|_| (draw() % 2000) as f32 / 100.0 - 10.0).collect();
+        // One label more than there are classes: it does not count.
+        let classes: Vec<u8> = (0..n * h * w).map(|_| (draw() % (k as u32 + 1)) as u8).collect();
+        let weights: Vec<f32> = (0..k).map(|class| 0.5 + class as f32).collect();
+        let count = classes.iter().filter(|&&class| usize::from(class) < k).count();
+        for name in names() {
+            let loss = by_config(&config(name)).unwrap();
+            let Some(by_hand) = loss.by_hand() else { continue };
+            let patch =
+                Judgeable { logits: &values, labels: &classes, weights: &weights, classes: k, plane: h * w };
+            let (total, gradient) = judged(by_hand, patch, count);
+
+            let x = Tensor::<4>::from_data(TensorData::new(values.clone(), [n, k, h, w]), &training);
+            let x = x.require_grad();
+            let counts = |class: u8| usize::from(class) < k;
+            let of = |class: u8| if counts(class) { weights[usize::from(class)] } else { 0.0 };
+            let factors: Vec<f32> = classes.iter().map(|&class| of(class)).collect();
+            let labels: Vec<i32> =
+                classes.iter().map(|&class| if counts(class) { i32::from(class) } else { 0 }).collect();
+            let labels = Tensor::<3, Int>::from_data(TensorData::new(labels, [n, h, w]), &training);
+            let factors = Tensor::<3>::from_data(TensorData::new(factors, [n, h, w]), &training);
+            let composed = masked_mean(loss.per_pixel(log_softmax(x.clone(), 1), labels), factors, count);
+            let expected = x.grad(&composed.backward()).unwrap().into_data().try_into_vec::<f32>().unwrap();
+            let what = format!("{name} of {n} × {k} × {h} × {w}");
+            agree(&what, &[total as f32], &[composed.into_scalar::<f32>()]);
+            for (found, expected) in gradient.iter().zip(&expected) {
+                assert!((found - expected).abs() <= 2e-6, "{what}: {found}, composed {expected}");
+            }
+        }
     }
 }
 
