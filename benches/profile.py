@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Where the time of a command goes, by what it is spent on.
 
-    cargo build --release --locked --workspace --bins \
-        --config 'profile.release.package.tomosieve-kernels.debug="line-tables-only"'
+    lines='debug="line-tables-only"'
+    cargo build --release --locked --workspace --bins --config "profile.release.package.tomosieve.$lines" \
+        --config "profile.release.package.tomosieve-kernels.$lines" --config "profile.release.package.tomosieve-nn.$lines"
     python3 benches/profile.py target/release/tomosieve segment VOLUME -o RUN --preset quick --quiet
 
 Linux with `perf` and `addr2line`. A sample belongs to the innermost file of our kernels that it lies in, inlined or not; of
