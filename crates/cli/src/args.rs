@@ -135,7 +135,7 @@ pub(crate) struct Settings {
     /// K, the number of classes, or `auto` to have it found [default: 4]
     #[arg(long, short = 'k', value_name = "K", value_parser = class_count)]
     pub classes: Option<usize>,
-    /// quick (minutes, the default), standard (four times as long) or paper (the paper's own settings)
+    /// quick (minutes, the default), standard (three times as long) or paper (the paper's own settings)
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// A configuration file; `tomosieve init` writes one to start from
