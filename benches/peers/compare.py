@@ -75,6 +75,7 @@ class Comparison:
         self.folder, self.rounds, self.threads = folder, arguments.rounds, arguments.threads
         self.engines, self.quick, self.sizes = arguments.engines, arguments.quick, arguments.sizes
         target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+        self.rows = arguments.rows
         self.ours = [str(target / "release/examples/speed")]
         self.lines, self.out = [], arguments.out
 
@@ -339,6 +340,8 @@ class Comparison:
                 ("memory-copy", 0, 1), ("histogram", 0, 1), ("thresholds", 4, 1), ("multi-otsu", 4, 1),
                 ("multi-otsu", 5, 1), ("kmeans", 4, 1 if threads == 2 and not self.quick else 16), ("gmm", 4, 64),
             ):  # fmt: skip
+                if self.rows and what not in self.rows:
+                    continue
                 ours, peer = self.engine(OURS, threads), self.engine("peer", threads)
                 ours.ask("volume", path=str(path), run=str(self.folder / "run"))
                 peer.ask("volume", path=str(path), voxels=voxels // part)
@@ -361,6 +364,8 @@ class Comparison:
                 self.table(f"{what}{f', K = {classes}' if classes else ''}", threads, measured)
                 print(f"  {mine}\n  {other}", file=sys.stderr)
                 ours.end(), peer.end()
+        if self.rows and "multi-otsu" not in self.rows:
+            return
         ours = self.engine(OURS, self.threads[-1])
         ours.ask("volume", path=str(path), run=str(self.folder / "run"))
         times = [
@@ -462,6 +467,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--engines", nargs="+", help="peers of training and inference, instead of all")
     parser.add_argument("--sizes", nargs="+", type=int, default=[512, 2048], help="sides of slices to infer")
+    parser.add_argument("--rows", nargs="+", help="rows of stage 1, such as kmeans, instead of all")
     parser.add_argument("--quick", action="store_true", help="fewer sizes, for trying out")
     parser.add_argument("--out", type=pathlib.Path, help="write the tables there, too")
     parser.add_argument("--folder", type=pathlib.Path, help="where to keep weights and batches")
