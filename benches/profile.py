@@ -7,7 +7,7 @@
     python3 benches/profile.py target/release/tomosieve segment VOLUME -o RUN --preset quick --quiet
 
 Linux with `perf` and `addr2line`. A sample belongs to the innermost file of our kernels that it lies in, inlined or not; of
-other code to its crate or library. Prints a Markdown table; lines below a tenth of a per cent are summed up.
+other code to its crate or library. Prints a Markdown table with the six largest places of each kind.
 """
 
 import collections

@@ -85,12 +85,11 @@ impl Bins {
         Partial { counts, clamped, non_finite }
     }
 
-    /// Counts integers from 0 to less than `CELLS` by value, in as many tables as there are `LANES`, and only then by bin.
-    pub(crate) fn count_cells<V, const CELLS: usize, const LANES: usize>(&self, values: &[V]) -> Partial
-    where
-        V: Copy,
-        usize: From<V>,
-    {
+    /// Counts 8-bit values by value, in four tables, so that runs of equal values do not wait for each other's store, and only
+    /// then by bin.
+    pub(crate) fn count_bytes(&self, values: &[u8]) -> Partial {
+        const CELLS: usize = 0x100;
+        const LANES: usize = 4;
         let mut cells = vec![0_u32; LANES * CELLS];
         if let Some(tables) = cells.as_chunks_mut::<CELLS>().0.first_chunk_mut::<LANES>() {
             let (whole, rest) = values.as_chunks::<LANES>();

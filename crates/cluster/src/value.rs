@@ -29,8 +29,7 @@ pub(crate) mod sealed {
 
 impl sealed::Value for u8 {
     fn count(bins: &Bins, values: &[Self]) -> Partial {
-        // Four tables keep runs of equal values from waiting for each other's store.
-        bins.count_cells::<Self, 0x100, 4>(values)
+        bins.count_bytes(values)
     }
 
     fn label(clusters: &Clusters, values: &[Self], labels: &mut [u8]) {
