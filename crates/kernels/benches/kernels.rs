@@ -97,7 +97,8 @@ mod winograd {
 mod spread {
     use super::{Bencher, Isa, ItemsCount, Kind, Problem, black_box};
 
-    const SIZES: &[[usize; 3]] = &[[288, 128, 8], [128, 64, 16], [64, 32, 32], [32, 16, 64]];
+    const SIZES: &[[usize; 3]] =
+        &[[288, 128, 8], [128, 64, 16], [64, 32, 32], [32, 16, 64], [256, 128, 32], [64, 32, 128]];
 
     #[divan::bench(args = SIZES)]
     fn forward(bencher: Bencher<'_, '_>, size: &[usize; 3]) {

@@ -100,6 +100,7 @@ unsafe fn channel<S: Simd, const R: usize, const P: usize>(
         for (sums, &weights) in acc.iter_mut().zip(&weights) {
             sums[r] = s.fma(value, weights, sums[r]);
         }
+        s.fence();
     }
 }
 

@@ -81,6 +81,11 @@ pub(crate) trait Simd: Copy {
     /// 8 `f32` must be writable at either place.
     unsafe fn store2(self, low: *mut f32, high: *mut f32, v: Self::V);
 
+    /// Costs nothing, and keeps the compiler from reading ahead across it: where sums fill the registers, what it reads
+    /// too early pushes one of them onto the stack, for which every addition to it then waits.
+    #[inline(always)]
+    fn fence(self) {}
+
     /// Every lane zero.
     #[inline(always)]
     fn zero(self) -> Self::V {

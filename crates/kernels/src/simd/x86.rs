@@ -103,6 +103,12 @@ impl Simd for Avx2 {
     const PANELS: usize = 1;
 
     #[inline(always)]
+    fn fence(self) {
+        // SAFETY: no instruction at all.
+        unsafe { std::arch::asm!("", options(nostack, preserves_flags)) }
+    }
+
+    #[inline(always)]
     fn splat(self, x: f32) -> [__m256; 2] {
         // SAFETY: `self` proves that the CPU has the instructions.
         unsafe { [_mm256_set1_ps(x); 2] }

@@ -9,6 +9,7 @@ use crate::simd::{Isa, Kernel, LANES, Simd};
 
 /// Rows of the grid that a task takes.
 const ROWS: usize = 8;
+
 impl Job {
     /// `y = x ∗ weight + bias`, written inside `y`'s halo.
     pub(crate) fn convolve(self, isa: Isa, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
@@ -16,15 +17,15 @@ impl Job {
         self.y.check(y);
         assert_eq!(weight.len(), self.stencil.taps() * self.x.c * self.y.c, "weights");
         assert!(bias.is_none_or(|b| b.len() == self.y.c), "a bias for each output channel");
-        let panels = self.pack(weight);
+        let panels = self.pack(weight, bias);
         let y = Shared::new(y);
         each(self.x.n * self.rows.div_ceil(ROWS), |task| {
-            isa.run(Convolve { job: self, task, x, panels: &panels, bias, y });
+            isa.run(Convolve { job: self, task, x, panels: &panels, y });
         });
     }
 
-    /// The weights as `[16 outputs][tap][input][16]`.
-    fn pack(self, weight: &[f32]) -> Buffer {
+    /// Of each 16 outputs the bias, `[16]`, and the weights, `[tap][input][16]`.
+    fn pack(self, weight: &[f32], bias: Option<&[f32]>) -> Buffer {
         let (inputs, taps) = (self.x.c, self.stencil.taps());
         let mut panels = Buffer::dirty(self.groups() * self.panel());
         let shared = Shared::new(&mut panels);
@@ -34,6 +35,11 @@ impl Job {
             let lanes = LANES.min(self.y.c - group * LANES);
             if lanes < LANES {
                 panel.fill(0.0);
+            }
+            let (first, panel) = panel.split_at_mut(LANES);
+            first.fill(0.0);
+            if let Some(bias) = bias {
+                first[..lanes].copy_from_slice(&bias[group * LANES..][..lanes]);
             }
             let mut copy = |lane: usize, i: usize| {
                 let from = (group * LANES + lane) * self.strides.out + i * self.strides.input;
@@ -51,9 +57,9 @@ impl Job {
         panels
     }
 
-    /// Values of a group's packed weights.
+    /// Values of a group's bias and packed weights.
     fn panel(self) -> usize {
-        self.stencil.taps() * self.x.c * LANES
+        (1 + self.stencil.taps() * self.x.c) * LANES
     }
 }
 
@@ -63,7 +69,6 @@ struct Convolve<'a> {
     task: usize,
     x: &'a [f32],
     panels: &'a [f32],
-    bias: Option<&'a [f32]>,
     y: Shared,
 }
 
@@ -86,17 +91,6 @@ impl Kernel for Convolve<'_> {
 }
 
 impl Convolve<'_> {
-    /// The bias of a group's outputs.
-    #[inline(always)]
-    fn bias_of<S: Simd>(&self, s: S, group: usize) -> S::V {
-        let mut bias = [0.0; LANES];
-        if let Some(all) = self.bias {
-            let lanes = LANES.min(all.len() - group * LANES);
-            bias[..lanes].copy_from_slice(&all[group * LANES..group * LANES + lanes]);
-        }
-        s.lanes(&bias)
-    }
-
     /// One row of the grid, `P` groups of outputs, one output place.
     ///
     /// # Safety
@@ -105,20 +99,21 @@ impl Convolve<'_> {
     unsafe fn row<S: Simd, const P: usize>(&self, s: S, n: usize, row: usize, group: usize, to: usize) {
         let job = self.job;
         let (stencil, inputs) = (job.stencil, job.x.c);
-        let mut bias = [s.zero(); P];
-        for (p, bias) in bias.iter_mut().enumerate() {
-            *bias = self.bias_of(s, group + p);
-        }
+        let panel = self.panels.as_ptr().add(group * job.panel());
         let (in_step, out_step) = (stencil.in_step * BLOCK, stencil.out_step * BLOCK);
         let mut pixel = 0;
         while pixel < job.columns {
             let rows = next_rows(job.columns - pixel, S::ROWS);
             with_rows!(rows, S, R => {
-                let mut acc = bias.map(|bias| [bias; R]);
+                // Read for every tile: kept in registers, the bias would push sums out of them.
+                let mut acc = [[s.zero(); R]; P];
+                for (p, sums) in acc.iter_mut().enumerate() {
+                    *sums = [s.load(panel.add(p * job.panel())); R];
+                }
                 for (k, &from) in stencil.from.iter().enumerate() {
                     let a = self.x.as_ptr().add(job.x_at(n, row, from) + pixel * in_step);
                     let tap = to * stencil.from.len() + k;
-                    let panel = self.panels.as_ptr().add(group * job.panel() + tap * inputs * LANES);
+                    let panel = panel.add((1 + tap * inputs) * LANES);
                     gather(s, &mut acc, a, (in_step, job.x.plane()), inputs, (panel, job.panel()));
                 }
                 for (group, sums) in (group..).zip(acc) {
