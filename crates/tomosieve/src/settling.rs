@@ -4,11 +4,14 @@
 //! then ever more slowly, and rare classes come last: where they are few, a fixed number of steps ends before they are
 //! learned at all. So stage 2 learns at its full rate until that rise is over in every class, which is to say until the
 //! last quarter of its steps brought hardly more than the quarter before to any of them; in a mean of the classes a rare
-//! one that still rises would be lost among the others. Then the rate falls for half as many steps again, in which a
+//! one that still rises would be lost among the others. One such check may be a bad stretch, so it takes two in a row. Then the rate falls for half as many steps again, in which a
 //! network settles (a constant rate and a short cool-down do what a cosine of that length does: Hägele et al. 2024,
 //! arXiv 2405.18392).
 
 use serde::{Deserialize, Serialize};
+
+/// Checks in a row that must find the rise over.
+const IN_A_ROW: usize = 2;
 
 /// Labels of each class, and how many of them were found again.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -87,31 +90,13 @@ impl Settling {
 
     /// Checks the training after `steps` steps, the last of which have just been counted: its full rate is over when in the
     /// last quarter of all checks no class was found again more often by `least`, a share of its labels, than in the
-    /// quarter before.
+    /// quarter before, and the check before this one said so, too.
     pub fn check(&mut self, steps: usize, least: f64) {
         self.checks.push(Check { steps, found: std::mem::take(&mut self.since) });
-        if self.full.is_none() && self.rise().is_some_and(|rise| rise < least) {
+        let is_over = |back| rise(&self.checks[..self.checks.len() - back]).is_some_and(|rise| rise < least);
+        if self.full.is_none() && (0..IN_A_ROW).all(is_over) {
             self.full = Some(steps);
         }
-    }
-
-    /// By how much the recall of the class that gained most rose from the last quarter of all checks but one to the last;
-    /// not before there are two checks in a quarter.
-    fn rise(&self) -> Option<f64> {
-        let quarter = self.checks.len() / 4;
-        if quarter < 2 {
-            return None;
-        }
-        let (before, last) = self.checks.split_at(self.checks.len() - quarter);
-        let sum = |checks: &[Check]| {
-            checks.iter().fold(Found::default(), |mut sum, check| {
-                sum.add(&check.found);
-                sum
-            })
-        };
-        let (before, last) = (sum(&before[before.len() - quarter..]), sum(last));
-        let rises = before.recalls().zip(last.recalls()).filter_map(|(before, last)| Some(last? - before?));
-        Some(rises.fold(f64::NEG_INFINITY, f64::max))
     }
 
     /// Steps of the whole training, `most` at most, and those of them at the full rate. With 0 as the `least` rise it takes
@@ -123,6 +108,25 @@ impl Settling {
         let full = self.full.unwrap_or(most).min(most - most / 3);
         ((full + full / 2).max(1).min(most), full)
     }
+}
+
+/// By how much the recall of the class that gained most rose from the last quarter of these checks but one to the last;
+/// not before there are two checks in a quarter.
+fn rise(checks: &[Check]) -> Option<f64> {
+    let quarter = checks.len() / 4;
+    if quarter < 2 {
+        return None;
+    }
+    let (before, last) = checks.split_at(checks.len() - quarter);
+    let sum = |checks: &[Check]| {
+        checks.iter().fold(Found::default(), |mut sum, check| {
+            sum.add(&check.found);
+            sum
+        })
+    };
+    let (before, last) = (sum(&before[before.len() - quarter..]), sum(last));
+    let rises = before.recalls().zip(last.recalls()).filter_map(|(before, last)| Some(last? - before?));
+    Some(rises.fold(f64::NEG_INFINITY, f64::max))
 }
 
 #[cfg(test)]
@@ -142,22 +146,32 @@ mod tests {
 
     #[test]
     fn a_rise_that_is_over_ends_the_full_rate() {
-        // The eighth check is the first that is looked at: (0.91 + 0.91) / 2 − (0.90 + 0.90) / 2 = 0.01.
-        let recalls = [0.1, 0.5, 0.8, 0.85, 0.9, 0.9, 0.91, 0.91];
+        // The eighth check is the first that is looked at: (0.91 + 0.91) / 2 − (0.90 + 0.90) / 2 = 0.01; the ninth sees
+        // (0.91 + 0.92) / 2 − (0.90 + 0.91) / 2 = 0.01 as well.
+        let recalls = [0.1, 0.5, 0.8, 0.85, 0.9, 0.9, 0.91, 0.91, 0.92];
         assert_eq!(checked(recalls, 0.009).full, None);
         let settled = checked(recalls, 0.011);
-        assert_eq!(settled.full, Some(800));
-        assert_eq!(settled.length(3000, 0.011), (1200, 800));
+        assert_eq!(settled.full, Some(900));
+        assert_eq!(settled.length(3000, 0.011), (1350, 900));
         assert_eq!(settled.length(900, 0.011), (900, 600)); // as long as it may be
         assert_eq!(settled.length(1, 0.011), (1, 1));
         assert_eq!(settled.length(900, 0.0), (900, 0));
     }
 
     #[test]
+    fn a_bad_stretch_does_not() {
+        // At the eighth check it looks as if nothing were gained any more, at the ninth not.
+        let recalls = [0.1, 0.3, 0.5, 0.7, 0.8, 0.82, 0.81, 0.81, 0.9, 0.91, 0.91, 0.91, 0.91, 0.91, 0.91];
+        assert_eq!(checked(recalls[..8].to_vec(), 0.01).full, None);
+        assert_eq!(rise(&checked(recalls[..8].to_vec(), 0.01).checks).map(|rise| rise < 0.01), Some(true));
+        assert_eq!(checked(recalls, 0.01).full, Some(1500));
+    }
+
+    #[test]
     fn one_class_that_rises_goes_on() {
         let rises = |class: u64| {
             let mut settling = Settling::default();
-            for check in 1..=8 {
+            for check in 1..=9 {
                 // A fiftieth of a rare class more with every check.
                 let same = vec![900_000, 40 + class * check];
                 settling.add(&Found { same, of: vec![1_000_000, 100] });
@@ -165,14 +179,14 @@ mod tests {
             }
             settling.full
         };
-        assert_eq!((rises(0), rises(2)), (Some(800), None));
+        assert_eq!((rises(0), rises(2)), (Some(900), None));
         // A class without labels says nothing.
         let mut settling = Settling::default();
-        for check in 1..=8 {
+        for check in 1..=9 {
             settling.add(&Found { same: vec![9, 0], of: vec![10, 0] });
             settling.check(check, 0.01);
         }
-        assert_eq!(settling.full, Some(8));
+        assert_eq!(settling.full, Some(9));
     }
 
     #[test]
