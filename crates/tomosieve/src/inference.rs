@@ -250,7 +250,7 @@ fn decide(probabilities: &[f32], labels: &mut [u8], confidence: &mut [u8]) {
             for (i, (label, sure)) in labels.iter_mut().zip(confidence).enumerate() {
                 let (class, p) = most_likely(probabilities, block * BLOCK + i, plane);
                 *label = class;
-                *sure = (p * 255.0).round().clamp(0.0, 255.0) as u8;
+                *sure = (p * 255.0 + 0.5) as u8; // rounded, and within 0..255 as such a cast leaves it
             }
         },
     );

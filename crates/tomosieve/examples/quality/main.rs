@@ -2,18 +2,19 @@
 //!
 //! ```text
 //! cargo run --release --example quality -- phantoms OUTPUT [PRESET [NAME|KEY=VALUE...]]
-//! cargo run --release --example quality -- variants OUTPUT
+//! cargo run --release --example quality -- variants OUTPUT [NAME|KEY=VALUE...]
 //! cargo run --release --example quality -- classes OUTPUT
-//! cargo run --release --example quality -- surplus OUTPUT
-//! cargo run --release --example quality -- real FOLDER OUTPUT [PRESET]
-//! cargo run --release --example quality -- semi FOLDER OUTPUT
+//! cargo run --release --example quality -- surplus OUTPUT [NAME...]
+//! cargo run --release --example quality -- real FOLDER OUTPUT [PRESET [NAME|KEY=VALUE...]]
+//! cargo run --release --example quality -- semi FOLDER OUTPUT [NAME...]
 //! cargo run --release --example quality -- guard STUDY.json...
 //! cargo run --release --example quality -- starts STUDY.json...
 //! ```
 //!
 //! `FOLDER` holds one folder a set, each with `images/` and `labels/`; which sets, with how many classes
-//! and slices, stands in `docs/quality/sets.toml`. Names of phantoms, such as `sand-0`, leave out the others. `variants` are phantoms of other noise and size, `surplus` asks for
-//! more classes than there are, `semi` makes noisy volumes of clean ones. Finished runs in `OUTPUT` are not repeated.
+//! and slices, stands in `docs/quality/sets.toml`. Names of volumes, such as `sand-0`, leave out the others. `variants` are
+//! phantoms of other noise and size, `surplus` asks for more classes than there are, `semi` makes noisy volumes of clean
+//! ones. Finished runs in `OUTPUT` are not repeated.
 
 #![allow(clippy::print_stdout)] // the table is its output
 
@@ -73,25 +74,47 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match words[..] {
-        ["phantoms", output] => table(Path::new(output), &listed(usize::MAX), "quick", &[]),
+        ["phantoms", output] => table(Path::new(output), listed(usize::MAX), "quick", &[]),
         ["phantoms", output, preset, ref more @ ..] => {
-            let (settings, names): (Vec<&str>, Vec<&str>) = more.iter().partition(|word| word.contains('='));
-            let named = |spec: &PhantomSpec| names.is_empty() || names.contains(&&*name_of(*spec));
-            let phantoms: Vec<PhantomSpec> = listed(usize::MAX).into_iter().filter(named).collect();
-            table(Path::new(output), &phantoms, preset, &settings)
+            table(Path::new(output), listed(usize::MAX), preset, more)
         }
-        ["variants", output] => table(Path::new(output), &variants(), "quick", &[]),
+        ["variants", output, ref more @ ..] => table(Path::new(output), variants(), "quick", more),
         ["classes", output] => class_counts(Path::new(output)),
-        ["surplus", output] => surplus(Path::new(output)),
-        ["real", folder, output] => real(Path::new(folder), Path::new(output), "quick"),
-        ["real", folder, output, preset] => real(Path::new(folder), Path::new(output), preset),
-        ["semi", folder, output] => semi::table(Path::new(folder), Path::new(output)),
+        ["surplus", output, ref names @ ..] => surplus(Path::new(output), names),
+        ["real", folder, output] => real(Path::new(folder), Path::new(output), "quick", &[]),
+        ["real", folder, output, preset, ref more @ ..] => {
+            real(Path::new(folder), Path::new(output), preset, more)
+        }
+        ["semi", folder, output, ref names @ ..] => semi::table(Path::new(folder), Path::new(output), names),
         ["guard", ref studies @ ..] if !studies.is_empty() => guard::table(studies),
         ["starts", ref studies @ ..] if !studies.is_empty() => starts::table(studies),
         _ => Err(Error::Config(
-            "usage: quality phantoms OUTPUT [PRESET [NAME|KEY=VALUE...]] | quality variants OUTPUT | quality classes OUTPUT | quality surplus OUTPUT | quality real FOLDER OUTPUT [PRESET] | quality semi FOLDER OUTPUT | quality guard STUDY.json... | quality starts STUDY.json..."
+            "usage: quality phantoms OUTPUT [PRESET [NAME|KEY=VALUE...]] | variants OUTPUT [NAME|KEY=VALUE...] | classes OUTPUT | surplus OUTPUT [NAME...] | real FOLDER OUTPUT [PRESET [NAME|KEY=VALUE...]] | semi FOLDER OUTPUT [NAME...] | guard STUDY.json... | starts STUDY.json..."
                 .into(),
         )),
+    }
+}
+
+/// What is asked for beside a table: the volumes that are named, all if none is, and settings that change the preset.
+struct Asked<'a> {
+    names: Vec<&'a str>,
+    settings: Vec<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(words: &[&'a str]) -> Self {
+        let (settings, names) = words.iter().partition(|word| word.contains('='));
+        Self { names, settings }
+    }
+
+    /// Whether this volume is.
+    fn has(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.contains(&name)
+    }
+
+    /// Where its runs go, beside those of other settings.
+    fn runs(&self, output: &Path) -> PathBuf {
+        output.join([&["runs"], &self.settings[..]].concat().join("-"))
     }
 }
 
@@ -123,17 +146,16 @@ fn name_of(spec: PhantomSpec) -> String {
     format!("{sample}-{seed}{size}{noise}")
 }
 
-/// The table of some phantoms, with settings of the preset changed.
-fn table(output: &Path, phantoms: &[PhantomSpec], preset: &str, settings: &[&str]) -> Result<()> {
+/// The table of some phantoms.
+fn table(output: &Path, phantoms: Vec<PhantomSpec>, preset: &str, words: &[&str]) -> Result<()> {
     head();
-    let changed: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
-    for &spec in phantoms {
+    let asked = Asked::new(words);
+    let changed: Vec<String> = asked.settings.iter().map(|&setting| setting.to_owned()).collect();
+    for spec in phantoms.into_iter().filter(|spec| asked.has(&name_of(*spec))) {
         let folder = phantom(output, spec)?;
-        let asked = Trait::of(spec)?;
-        let runs = output.join([&["runs"], settings].concat().join("-"));
         let place =
             Place { name: &name_of(spec), volume: &folder.join("volume"), truth: &folder.join("truth") };
-        rows(&place, &runs, preset, &changed, asked.as_ref())?;
+        rows(&place, &asked.runs(output), preset, &changed, Trait::of(spec)?.as_ref())?;
     }
     Ok(())
 }
@@ -149,10 +171,11 @@ fn phantom(output: &Path, spec: PhantomSpec) -> Result<PathBuf> {
 
 /// What becomes of one class too many, and of twice as many and two: mIoU after every found class went to the true class
 /// it has most voxels of.
-fn surplus(output: &Path) -> Result<()> {
+fn surplus(output: &Path, names: &[&str]) -> Result<()> {
     println!("| volume | classes asked for | pseudo labels: accuracy | mIoU | result: accuracy | mIoU |");
     println!("|---|--:|--:|--:|--:|--:|");
-    for spec in listed(1) {
+    let asked = Asked::new(names);
+    for spec in listed(1).into_iter().filter(|spec| asked.has(&name_of(*spec))) {
         let folder = phantom(output, spec)?;
         let name = name_of(spec);
         let classes = spec.sample.info().classes.len();
@@ -186,15 +209,18 @@ fn class_counts(output: &Path) -> Result<()> {
 }
 
 /// The table of the labelled sets.
-fn real(folder: &Path, output: &Path, preset: &str) -> Result<()> {
+fn real(folder: &Path, output: &Path, preset: &str, words: &[&str]) -> Result<()> {
     let list = include_str!("../../../../docs/quality/sets.toml");
     let sets: Sets = toml::from_str(list).map_err(|e| Error::Config(e.to_string()))?;
+    let asked = Asked::new(words);
     head();
-    for set in sets.set {
-        let settings = [format!("input.classes={}", set.classes), format!("input.slices={}", set.slices)];
+    for set in sets.set.into_iter().filter(|set| asked.has(&set.name)) {
+        let mut settings =
+            vec![format!("input.classes={}", set.classes), format!("input.slices={}", set.slices)];
+        settings.extend(asked.settings.iter().map(|&setting| setting.to_owned()));
         let folder = folder.join(&set.name);
         let place = Place { name: &set.name, volume: &folder.join("images"), truth: &folder.join("labels") };
-        rows(&place, output, preset, &settings, None)?;
+        rows(&place, &asked.runs(output), preset, &settings, None)?;
     }
     Ok(())
 }

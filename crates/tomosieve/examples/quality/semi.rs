@@ -13,7 +13,7 @@ use tomosieve_volume::{
     OpenOptions, OutputKind, OutputMeta, Region, Shape, TiffCompression, VoxelType, Voxels,
 };
 
-use crate::{Place, head, rows};
+use crate::{Asked, Place, head, rows};
 
 /// The sets, of 8 or 16 bits.
 const SETS: [&str; 3] = ["u_spam_snow", "u_trabecular_bone_lhdl", "u_qim3d_cement"];
@@ -23,15 +23,16 @@ const MOST: [usize; 3] = [48, 160, 160];
 const NOISE: f64 = 0.5;
 
 /// The table of the sets in `folder`; the noisy volumes go to `output`.
-pub(crate) fn table(folder: &Path, output: &Path) -> Result<()> {
+pub(crate) fn table(folder: &Path, output: &Path, names: &[&str]) -> Result<()> {
     head();
-    for set in SETS {
+    let asked = Asked::new(names);
+    for set in SETS.into_iter().filter(|set| asked.has(set)) {
         let made = output.join(set);
         if !made.join("volume").exists() {
             make(&folder.join(set).join("images"), &made)?;
         }
         let place = Place { name: set, volume: &made.join("volume"), truth: &made.join("truth") };
-        rows(&place, output, "quick", &["input.classes=2".to_owned()], None)?;
+        rows(&place, &asked.runs(output), "quick", &["input.classes=2".to_owned()], None)?;
     }
     Ok(())
 }
