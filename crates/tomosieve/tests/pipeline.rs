@@ -133,7 +133,10 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
 fn the_method_learns_and_beats_its_pseudo_labels() {
     let phantom = phantom();
     let output = phantom.path().join("run");
-    let config = config(&["starts=1", "train.steps=600", "correct.steps=60", "correct.momentum=0.95"]);
+    // Checks of 25 steps of small crops tell less apart than those of a real run.
+    let settled = "train.settled=0.02";
+    let config =
+        config(&["starts=1", "train.steps=900", settled, "correct.steps=60", "correct.momentum=0.95"]);
     run(phantom.path(), &output, &config, &Silent, false).unwrap();
     let losses: Vec<f64> = std::fs::read_to_string(output.join("log.jsonl"))
         .unwrap()
@@ -145,7 +148,7 @@ fn the_method_learns_and_beats_its_pseudo_labels() {
     let learning: Learning =
         serde_json::from_slice(&std::fs::read(output.join("learning.json")).unwrap()).unwrap();
     assert_eq!(losses.len(), learning.steps);
-    assert!(learning.full < learning.steps && learning.steps < 600, "it never settled: {learning:?}");
+    assert!(learning.full < learning.steps && learning.steps < 900, "it never settled: {learning:?}");
     let recall = |check: usize| learning.checks[check].found.recall();
     assert!(recall(learning.checks.len() - 1) > recall(0) + 0.1, "{learning:?}");
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
