@@ -151,6 +151,10 @@ class Comparison:
             engine.end()
         return measured
 
+    def trained(self):
+        """Those of the engines asked for that can be trained."""
+        return [name for name in self.engines or () if name in TORCH]
+
     def train(self):
         self.head("A training step of the default network")
         sizes = [(128, 4), (128, 16), (256, 4), (256, 16)][: 2 if self.quick else 4]
@@ -158,7 +162,7 @@ class Comparison:
         for crop, batch in sizes:
             for threads in self.threads:
                 # Compiling takes minutes for each size; one shows what it brings.
-                names = self.engines or (TORCH if (crop, batch) == (128, 4) else TORCH[:2])
+                names = self.trained() or (TORCH if (crop, batch) == (128, 4) else TORCH[:2])
                 found[crop, batch, threads] = self.steps(DEFAULT, crop, batch, threads, names)
         self.scaling("Training: two threads against one", found)
 
@@ -166,7 +170,7 @@ class Comparison:
         self.head("A training step of the other networks")
         for network in OTHERS:
             for threads in self.threads:
-                self.steps(network, 128, 4, threads, self.engines or TORCH[:2])
+                self.steps(network, 128, 4, threads, self.trained() or TORCH[:2])
 
     def scaling(self, title, found):
         if {1, 2} - {key[-1] for key in found}:
