@@ -36,7 +36,7 @@ impl Rims {
         if width < 3 || labels.len() < 3 * width || self.means.len() < 3 {
             return;
         }
-        let squares = Squares::new(labels, width);
+        let squares = Squares::new(labels, width, self.means.len());
         let mean = |class: u8| self.means[usize::from(class)];
         for (at, label) in labels.iter_mut().enumerate() {
             let (dark, bright) = (squares.darkest[at], squares.brightest[at]);
@@ -58,16 +58,19 @@ struct Squares {
 }
 
 impl Squares {
-    fn new(labels: &[u8], width: usize) -> Self {
+    fn new(labels: &[u8], width: usize, classes: usize) -> Self {
         // Of the square around every pixel.
         let mut low = within(labels, width, 1, u8::min);
         let mut high = within(labels, width, 1, u8::max);
         let last = labels.len() / width - 1;
-        for (y, (low, high)) in low.chunks_exact_mut(width).zip(high.chunks_exact_mut(width)).enumerate() {
+        for (y, high) in high.chunks_exact_mut(width).enumerate() {
             // There is none around those at the edge.
             let edge = if y == 0 || y == last { 1 } else { width - 1 };
-            (0..width).step_by(edge).for_each(|x| (low[x], high[x]) = (u8::MIN, u8::MAX));
+            high.iter_mut().step_by(edge).for_each(|high| *high = u8::MAX);
         }
+        // Nor is one where a label is no class.
+        let pairs = low.iter_mut().zip(&mut high).filter(|(_, high)| usize::from(**high) >= classes);
+        pairs.for_each(|(low, high)| (*low, *high) = (u8::MIN, u8::MAX));
         let whole: Vec<bool> = low.iter().zip(&high).map(|(low, high)| low == high).collect();
         Self {
             own: within(&whole, width, 1, |a, b| a | b),
@@ -124,6 +127,7 @@ mod tests {
         same(&[2, 2, 2, 1, 1, 2, 2, 2]); // a crack: one class on both sides
         same(&[0, 0, 0, 1, 1, 1, 2, 2, 2]); // a layer of its own
         same(&[0, 0, 0, 2, 0, 0, 0, 1, 1, 1]); // the brightest class is between no two
+        same(&[0, 0, 0, 1, 1, 255, 255, 255]); // what has no label is no side
         same(&[0, 1]); // too small to tell
     }
 

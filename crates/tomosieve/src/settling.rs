@@ -4,9 +4,9 @@
 //! then ever more slowly, and rare classes come last: where they are few, a fixed number of steps ends before they are
 //! learned at all. So stage 2 learns at its full rate until that rise is over in every class, which is to say until the
 //! last quarter of its steps brought hardly more than the quarter before to any of them; in a mean of the classes a rare
-//! one that still rises would be lost among the others. One such check may be a bad stretch, so it takes two in a row. Then the rate falls for half as many steps again, in which a
-//! network settles (a constant rate and a short cool-down do what a cosine of that length does: Hägele et al. 2024,
-//! arXiv 2405.18392).
+//! one that still rises would be lost among the others. One such check may be a bad stretch, so it takes two in a row.
+//! Then the rate falls for half as many steps again, in which a network settles (a constant rate and a short cool-down do
+//! what a cosine of that length does: Hägele et al. 2024, arXiv 2405.18392).
 
 use serde::{Deserialize, Serialize};
 
