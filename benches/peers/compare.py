@@ -469,7 +469,7 @@ def main():
     parser.add_argument("--sections", nargs="+", default=sections, choices=sections)
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--engines", nargs="+", help="peers of training and inference, instead of all")
+    parser.add_argument("--engines", nargs="+", choices=PREDICTORS, help="peers of training and inference, instead of all")
     parser.add_argument("--sizes", nargs="+", type=int, default=[512, 2048], help="sides of slices to infer")
     parser.add_argument("--rows", nargs="+", help="rows of stage 1, such as kmeans, instead of all")
     parser.add_argument("--quick", action="store_true", help="fewer sizes, for trying out")

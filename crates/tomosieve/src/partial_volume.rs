@@ -5,7 +5,7 @@
 //! its class, and within two pixels there is such a square of darker classes and one of brighter classes. It goes to the
 //! side that its grey value is nearer to, which is to say to the brightest class of the darkest square or to the darkest
 //! class of the brightest one. The squares need not be of a single class: where there are more classes than phases, noise
-//! leaves no such squares in a phase that several classes share. A thin structure between two sides of one class, such as
+//! leaves hardly a square of one class in a phase that several classes share. A thin structure between two sides of one class, such as
 //! a crack, is left alone.
 
 /// Where the squares of other classes are looked for, pixels.

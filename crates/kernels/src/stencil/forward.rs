@@ -33,10 +33,10 @@ impl Job {
             // SAFETY: each group has its own part.
             let panel = unsafe { shared.part(group * self.panel(), self.panel()) };
             let lanes = LANES.min(self.y.c - group * LANES);
+            let (first, panel) = panel.split_at_mut(LANES);
             if lanes < LANES {
                 panel.fill(0.0);
             }
-            let (first, panel) = panel.split_at_mut(LANES);
             first.fill(0.0);
             if let Some(bias) = bias {
                 first[..lanes].copy_from_slice(&bias[group * LANES..][..lanes]);

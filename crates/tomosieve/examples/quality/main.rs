@@ -4,9 +4,9 @@
 //! cargo run --release --example quality -- phantoms OUTPUT [PRESET [NAME|KEY=VALUE...]]
 //! cargo run --release --example quality -- variants OUTPUT [NAME|KEY=VALUE...]
 //! cargo run --release --example quality -- classes OUTPUT
-//! cargo run --release --example quality -- surplus OUTPUT [NAME...]
+//! cargo run --release --example quality -- surplus OUTPUT [NAME|KEY=VALUE...]
 //! cargo run --release --example quality -- real FOLDER OUTPUT [PRESET [NAME|KEY=VALUE...]]
-//! cargo run --release --example quality -- semi FOLDER OUTPUT [NAME...]
+//! cargo run --release --example quality -- semi FOLDER OUTPUT [NAME|KEY=VALUE...]
 //! cargo run --release --example quality -- guard STUDY.json...
 //! cargo run --release --example quality -- starts STUDY.json...
 //! ```
@@ -80,16 +80,16 @@ fn main() -> Result<()> {
         }
         ["variants", output, ref more @ ..] => table(Path::new(output), variants(), "quick", more),
         ["classes", output] => class_counts(Path::new(output)),
-        ["surplus", output, ref names @ ..] => surplus(Path::new(output), names),
+        ["surplus", output, ref more @ ..] => surplus(Path::new(output), more),
         ["real", folder, output] => real(Path::new(folder), Path::new(output), "quick", &[]),
         ["real", folder, output, preset, ref more @ ..] => {
             real(Path::new(folder), Path::new(output), preset, more)
         }
-        ["semi", folder, output, ref names @ ..] => semi::table(Path::new(folder), Path::new(output), names),
+        ["semi", folder, output, ref more @ ..] => semi::table(Path::new(folder), Path::new(output), more),
         ["guard", ref studies @ ..] if !studies.is_empty() => guard::table(studies),
         ["starts", ref studies @ ..] if !studies.is_empty() => starts::table(studies),
         _ => Err(Error::Config(
-            "usage: quality phantoms OUTPUT [PRESET [NAME|KEY=VALUE...]] | variants OUTPUT [NAME|KEY=VALUE...] | classes OUTPUT | surplus OUTPUT [NAME...] | real FOLDER OUTPUT [PRESET [NAME|KEY=VALUE...]] | semi FOLDER OUTPUT [NAME...] | guard STUDY.json... | starts STUDY.json..."
+            "usage: quality phantoms OUTPUT [PRESET [NAME|KEY=VALUE...]] | variants OUTPUT [NAME|KEY=VALUE...] | classes OUTPUT | surplus OUTPUT [NAME|KEY=VALUE...] | real FOLDER OUTPUT [PRESET [NAME|KEY=VALUE...]] | semi FOLDER OUTPUT [NAME|KEY=VALUE...] | guard STUDY.json... | starts STUDY.json..."
                 .into(),
         )),
     }
@@ -110,6 +110,11 @@ impl<'a> Asked<'a> {
     /// Whether this volume is.
     fn has(&self, name: &str) -> bool {
         self.names.is_empty() || self.names.contains(&name)
+    }
+
+    /// A volume's own settings, and what changes them.
+    fn settings(&self, own: &[String]) -> Vec<String> {
+        own.iter().cloned().chain(self.settings.iter().map(|&setting| setting.to_owned())).collect()
     }
 
     /// Where its runs go, beside those of other settings.
@@ -150,12 +155,11 @@ fn name_of(spec: PhantomSpec) -> String {
 fn table(output: &Path, phantoms: Vec<PhantomSpec>, preset: &str, words: &[&str]) -> Result<()> {
     head();
     let asked = Asked::new(words);
-    let changed: Vec<String> = asked.settings.iter().map(|&setting| setting.to_owned()).collect();
     for spec in phantoms.into_iter().filter(|spec| asked.has(&name_of(*spec))) {
         let folder = phantom(output, spec)?;
         let place =
             Place { name: &name_of(spec), volume: &folder.join("volume"), truth: &folder.join("truth") };
-        rows(&place, &asked.runs(output), preset, &changed, Trait::of(spec)?.as_ref())?;
+        rows(&place, &asked.runs(output), preset, &asked.settings(&[]), Trait::of(spec)?.as_ref())?;
     }
     Ok(())
 }
@@ -171,24 +175,24 @@ fn phantom(output: &Path, spec: PhantomSpec) -> Result<PathBuf> {
 
 /// What becomes of one class too many, and of twice as many and two: mIoU after every found class went to the true class
 /// it has most voxels of.
-fn surplus(output: &Path, names: &[&str]) -> Result<()> {
+fn surplus(output: &Path, words: &[&str]) -> Result<()> {
     println!("| volume | classes asked for | pseudo labels: accuracy | mIoU | result: accuracy | mIoU |");
     println!("|---|--:|--:|--:|--:|--:|");
-    let asked = Asked::new(names);
+    let asked = Asked::new(words);
     for spec in listed(1).into_iter().filter(|spec| asked.has(&name_of(*spec))) {
         let folder = phantom(output, spec)?;
         let name = name_of(spec);
         let classes = spec.sample.info().classes.len();
-        for asked in [classes, classes + 1, 2 * classes + 2] {
-            let settings = [format!("input.classes={asked}")];
-            let run = output.join("runs-surplus").join(format!("{name}-{asked}"));
+        for classes in [classes, classes + 1, 2 * classes + 2] {
+            let settings = asked.settings(&[format!("input.classes={classes}")]);
+            let run = asked.runs(&output.join("surplus")).join(format!("{name}-{classes}"));
             let (volume, truth) = (folder.join("volume"), folder.join("truth"));
             let (evaluation, ..) = segment(&volume, &truth, &run, "quick", SEEDS[0], &settings)?;
             let cells = ["pseudo_labels", "correct"].map(|stage| {
                 let scores = &evaluation.stages[stage];
                 format!("{:.1} | {:.1}", 100.0 * scores.accuracy, 100.0 * scores.miou)
             });
-            println!("| {name} | {asked} | {} |", cells.join(" | "));
+            println!("| {name} | {classes} | {} |", cells.join(" | "));
         }
     }
     Ok(())
@@ -215,12 +219,10 @@ fn real(folder: &Path, output: &Path, preset: &str, words: &[&str]) -> Result<()
     let asked = Asked::new(words);
     head();
     for set in sets.set.into_iter().filter(|set| asked.has(&set.name)) {
-        let mut settings =
-            vec![format!("input.classes={}", set.classes), format!("input.slices={}", set.slices)];
-        settings.extend(asked.settings.iter().map(|&setting| setting.to_owned()));
+        let own = [format!("input.classes={}", set.classes), format!("input.slices={}", set.slices)];
         let folder = folder.join(&set.name);
         let place = Place { name: &set.name, volume: &folder.join("images"), truth: &folder.join("labels") };
-        rows(&place, &asked.runs(output), preset, &settings, None)?;
+        rows(&place, &asked.runs(output), preset, &asked.settings(&own), None)?;
     }
     Ok(())
 }

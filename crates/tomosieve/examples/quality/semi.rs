@@ -23,16 +23,17 @@ const MOST: [usize; 3] = [48, 160, 160];
 const NOISE: f64 = 0.5;
 
 /// The table of the sets in `folder`; the noisy volumes go to `output`.
-pub(crate) fn table(folder: &Path, output: &Path, names: &[&str]) -> Result<()> {
+pub(crate) fn table(folder: &Path, output: &Path, words: &[&str]) -> Result<()> {
     head();
-    let asked = Asked::new(names);
+    let asked = Asked::new(words);
     for set in SETS.into_iter().filter(|set| asked.has(set)) {
         let made = output.join(set);
         if !made.join("volume").exists() {
             make(&folder.join(set).join("images"), &made)?;
         }
         let place = Place { name: set, volume: &made.join("volume"), truth: &made.join("truth") };
-        rows(&place, &asked.runs(output), "quick", &["input.classes=2".to_owned()], None)?;
+        let settings = asked.settings(&["input.classes=2".to_owned()]);
+        rows(&place, &asked.runs(output), "quick", &settings, None)?;
     }
     Ok(())
 }
