@@ -87,6 +87,8 @@ pub enum Stream {
     Guard,
     /// The seeds of further starts.
     Start,
+    /// The crops of which grey values are known without noise.
+    Denoise,
 }
 
 /// A seed for one purpose, step and item (`SplitMix64` over their concatenation).

@@ -1,31 +1,24 @@
-//! How many classes? Too many are made, corrected, and merged where the image shows no boundary between them.
+//! How many classes? As many as grey values have peaks once their noise is gone.
 //!
-//! Clustering alone cannot tell: a phase of noisy or drifting grey values looks like several. But once a network has
-//! learned what neighbouring slices agree on, a class that is no phase of its own gives itself away by its boundaries:
-//! the image does not change across them. Neighbouring classes are merged, those with the least contrast first, until all
-//! that are left are told apart by the image.
-
-use std::ops::RangeInclusive;
+//! Clustering cannot tell: phases that lie closer together than noise is wide make one peak of what the scanner saw. But a
+//! network that has learned narrow bands of grey values knows every voxel's value without noise ([`crate::denoised`]), and in
+//! these each phase has a peak of its own. So a trial learns more classes than there are likely to be, and its peaks are
+//! counted.
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::denoised::{Denoised, Peak};
 use crate::input::Input;
 use crate::ledger::{Ledger, Stage};
+use crate::plan;
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
-use crate::stages::{Context, cluster, correct, train};
-use crate::structure::Boundaries;
-use crate::{Result, plan};
+use crate::stages::{Context, cluster, train};
+use crate::{Error, Result};
 
-/// Classes to begin with.
-pub const MOST: usize = 8;
-/// Contrast of the clearest quarter of a boundary below which two classes are one, in units of what noise makes.
-const FAINT: f64 = 1.75;
-/// Share of the shorter of two classes' boundaries that must lie between the two to tell whether they are one.
-const TOUCHING: f64 = 0.2;
-/// Share of the map below which a class is none.
-const RARE: f64 = 1e-3;
+/// Classes of the trial.
+pub const MOST: usize = 10;
 
 /// How many classes a volume has, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,38 +27,23 @@ pub struct Found {
     pub key: String,
     /// K.
     pub classes: usize,
-    /// Shares of the classes to begin with, by ascending grey value.
-    pub shares: Vec<f64>,
-    /// What was merged, in order.
-    pub merges: Vec<Merge>,
-    /// The faintest boundary that is left; none for a single class.
-    pub faintest: Option<f64>,
-}
-
-/// Classes that turned out to be one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Merge {
-    /// The classes to begin with that are merged.
-    pub classes: RangeInclusive<usize>,
-    /// Contrast across the boundary that fell, in units of noise; none where there was hardly a voxel.
-    pub contrast: Option<f64>,
+    /// The peaks of the grey values without noise.
+    pub peaks: Vec<Peak>,
 }
 
 impl std::fmt::Display for Found {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} classes, out of {}", self.classes, self.shares.len())?;
-        for (index, Merge { classes, contrast }) in self.merges.iter().enumerate() {
-            let (first, last) = (classes.start(), classes.end());
-            write!(f, "{} {first} to {last} are one (", if index == 0 { ":" } else { "," })?;
-            match contrast {
-                Some(contrast) => write!(f, "contrast {contrast:.2})")?,
-                None => write!(f, "hardly a voxel)")?,
-            }
-        }
-        match self.faintest {
-            Some(faintest) => {
-                write!(f, "; the faintest boundary left has {faintest:.2} times the contrast of noise")
-            }
+        let values = self.peaks.iter().map(Peak::at).collect::<Vec<_>>();
+        let shares = self.peaks.iter().map(|peak| format!("{:.1} %", 100.0 * peak.share)).collect::<Vec<_>>();
+        let valleys = self.peaks.iter().filter_map(|peak| peak.valley);
+        write!(f, "{} classes, as many as grey values have peaks without their noise", self.classes)?;
+        write!(f, ": at {}, of {} of the voxels", values.join(", "), shares.join(", "))?;
+        match valleys.max_by(f64::total_cmp) {
+            Some(highest) => write!(
+                f,
+                "; the shallowest valley between two stands at {:.0} % of the lower of them",
+                100.0 * highest
+            ),
             None => Ok(()),
         }
     }
@@ -74,23 +52,23 @@ impl std::fmt::Display for Found {
 /// The configuration with a number of classes: its own, or the one found for this volume, which is kept in the run folder.
 ///
 /// # Errors
-/// What the first three stages say.
+/// What the first two stages say.
 pub fn settle(mut config: Config, input: &Input, run: &RunDir, progress: &dyn Progress) -> Result<Config> {
     if config.input.classes == 0 {
         let found = find(&config, input, run, progress)?;
         progress.note(&found.to_string());
-        config.input.classes = found.classes.max(2);
+        config.input.classes = found.classes;
     }
     Ok(config)
 }
 
-/// How many classes the volume has.
+/// How many classes the volume has: two at least.
 ///
 /// # Errors
-/// What the first three stages say.
+/// What the first two stages say.
 pub fn find(config: &Config, input: &Input, run: &RunDir, progress: &dyn Progress) -> Result<Found> {
     let config = trial(config);
-    let key = Ledger::key(Stage::Correct, &config, input);
+    let key = Ledger::key(Stage::Train, &config, input);
     if let Some(found) = run.read_json::<Found>(&run.classes())?.filter(|found| found.key == key) {
         return Ok(found);
     }
@@ -99,62 +77,21 @@ pub fn find(config: &Config, input: &Input, run: &RunDir, progress: &dyn Progres
     let memory = plan::memory_limit(&config)?;
     let context = Context { config: &config, input, run: &folder, progress, memory };
     cluster::fit(&context)?;
-    if !folder.student(config.starts - 1).is_file() {
-        train::run(&context)?;
-    }
-    correct::run(&context)?;
-    let (shares, boundaries) = correct::boundaries(&context)?;
-    let found = merged(key, shares, boundaries);
+    train::run(&context)?;
+    let denoised: Option<Denoised> = folder.read_json(&folder.denoised())?;
+    let denoised = denoised.ok_or_else(|| Error::file(folder.denoised(), "missing"))?;
+    let peaks = denoised.peaks();
+    let found = Found { key, classes: peaks.len().max(2), peaks };
     run.write_json(&run.classes(), &found)?;
     RunDir::beside(&run.trial()).remove_all()?;
     Ok(found)
 }
 
-/// The settings of the search: many classes, and a self-correction so long and so strong that it forgets those that are
-/// none.
+/// The settings of the trial: many classes, and one start.
 pub fn trial(config: &Config) -> Config {
     let mut config = config.clone();
-    config.input.classes = MOST;
-    let correct = &mut config.correct;
-    correct.guard = false; // classes that vanish are what is looked for
-    (correct.steps, correct.epochs) = (correct.steps * 5 / 2, correct.epochs * 5 / 2);
-    correct.momentum = 1.0 - 0.4 * (1.0 - correct.momentum);
-    correct.learning_rate *= 5.0;
-    correct.class_weight_power += 0.25;
-    config.views.strength *= 1.75;
+    (config.input.classes, config.starts) = (MOST, 1);
     config
-}
-
-/// Merges neighbouring classes until the image tells all that are left apart.
-fn merged(key: String, shares: Vec<f64>, mut boundaries: Boundaries) -> Found {
-    let mut groups: Vec<RangeInclusive<usize>> = (0..shares.len()).map(|class| class..=class).collect();
-    let mut merges = Vec::new();
-    let mut join =
-        |groups: &mut Vec<RangeInclusive<usize>>, boundaries: &mut Boundaries, at: usize, contrast| {
-            boundaries.join(at);
-            let upper = groups.remove(at + 1);
-            groups[at] = *groups[at].start()..=*upper.end();
-            merges.push(Merge { classes: groups[at].clone(), contrast });
-        };
-    let share = |group: &RangeInclusive<usize>| shares[group.clone()].iter().sum::<f64>();
-    while groups.len() > 1
-        && let Some(rare) = groups.iter().position(|group| share(group) < RARE)
-    {
-        let at = rare.min(groups.len() - 2); // with the one above, the last with the one below
-        join(&mut groups, &mut boundaries, at, None);
-    }
-    let faintest = |boundaries: &Boundaries, count: usize| {
-        let touching = (0..count - 1).filter(|&at| boundaries.touching(at, at + 1) >= TOUCHING);
-        let contrasts = touching.filter_map(|at| Some((at, boundaries.contrast(at, at + 1)?)));
-        contrasts.min_by(|a, b| a.1.total_cmp(&b.1))
-    };
-    while let Some((at, contrast)) =
-        faintest(&boundaries, groups.len()).filter(|(_, contrast)| *contrast < FAINT)
-    {
-        join(&mut groups, &mut boundaries, at, Some(contrast));
-    }
-    let faintest = faintest(&boundaries, groups.len()).map(|(_, contrast)| contrast);
-    Found { key, classes: groups.len(), shares, merges, faintest }
 }
 
 #[cfg(test)]
@@ -162,32 +99,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faint_boundaries_fall_and_clear_ones_stay() {
-        let mut boundaries = Boundaries::new(4);
-        // 0|1 clear, 1|2 faint, 2|3 clear by itself and towards what 2 becomes part of.
-        for (a, b, contrast) in [(0, 1, 3.0), (1, 2, 0.25), (2, 3, 2.0), (1, 3, 2.5)] {
-            (0..100).for_each(|_| boundaries.add(a, b, contrast));
-        }
-        let found = merged("k".into(), vec![0.5, 0.2, 0.2, 0.1], boundaries);
-        assert_eq!(found.classes, 3);
-        assert_eq!(found.merges, [Merge { classes: 1..=2, contrast: Some(0.25) }]);
-        assert_eq!(found.faintest, Some(2.5));
-        assert_eq!(
-            found.to_string(),
-            "3 classes, out of 4: 1 to 2 are one (contrast 0.25); the faintest boundary left has 2.50 times the contrast \
-             of noise"
+    fn what_was_found_is_said() {
+        let peak = |value, share, valley| Peak { value, share, valley };
+        let peaks = vec![peak(0.05, 0.6, None), peak(0.5, 0.3, Some(0.01)), peak(0.7, 0.1, Some(0.44))];
+        let found = Found { key: "k".into(), classes: 3, peaks };
+        insta::assert_snapshot!(
+            found,
+            @"3 classes, as many as grey values have peaks without their noise: at 0.05000, 0.5000, 0.7000, of 60.0 %, 30.0 %, 10.0 % of the voxels; the shallowest valley between two stands at 44 % of the lower of them"
         );
-    }
-
-    #[test]
-    fn a_class_of_hardly_a_voxel_is_none() {
-        let mut boundaries = Boundaries::new(3);
-        for (a, b) in [(0, 1), (1, 2), (0, 2)] {
-            boundaries.add(a, b, 3.0);
-        }
-        let found = merged("k".into(), vec![0.6, 0.4, 1e-6], boundaries);
-        assert_eq!((found.classes, &found.merges[0].classes), (2, &(1..=2)));
-        let nothing = merged("k".into(), vec![1.0, 0.0], Boundaries::new(2));
-        assert_eq!((nothing.classes, nothing.faintest), (1, None));
     }
 }

@@ -15,6 +15,8 @@ pub mod checkpoints;
 pub mod classes;
 pub mod confidence;
 pub mod config;
+pub mod denoised;
+mod denoised_chart;
 mod drawing;
 mod error;
 mod explain_picture;

@@ -118,6 +118,16 @@ impl RunDir {
         self.root.join("learning.json")
     }
 
+    /// Histograms of grey values with and without noise, as stage 2 knows them.
+    pub fn denoised(&self) -> PathBuf {
+        self.root.join("denoised.json")
+    }
+
+    /// The same as a picture.
+    pub fn denoised_picture(&self) -> PathBuf {
+        self.previews().join("denoised.png")
+    }
+
     /// The same as a picture.
     pub fn learning_picture(&self) -> PathBuf {
         self.previews().join("learning.png")

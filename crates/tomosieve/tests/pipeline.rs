@@ -400,7 +400,7 @@ fn all_outputs_are_there_and_agree() {
     let shares: f64 =
         metrics["classes"].as_array().unwrap().iter().map(|c| c["fraction"].as_f64().unwrap()).sum();
     assert!((shares - 1.0).abs() < 1e-9);
-    assert_eq!(std::fs::read_dir(output.join("previews")).unwrap().count(), 5); // three slices, the learning, the flow
+    assert_eq!(std::fs::read_dir(output.join("previews")).unwrap().count(), 6); // three slices, the learning, grey values, the flow
     assert!(!output.join("checkpoint").exists());
 }
 

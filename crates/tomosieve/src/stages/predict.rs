@@ -8,6 +8,7 @@ use tomosieve_volume::{OutputKind, OutputMeta, VolumeWriter, VoxelType, Voxels};
 
 use super::Context;
 use super::cluster::Stage1;
+use crate::denoised::Denoised;
 use crate::inference::Sweep;
 use crate::ledger::{Ledger, Stage};
 use crate::metrics::ConfusionMatrix;
@@ -15,7 +16,8 @@ use crate::parts::Parts;
 use crate::run_dir::RunDir;
 use crate::stages::train::Learning;
 use crate::{
-    Error, Result, checkpoints, drawing, flow_chart, learning_chart, model, palette, previews, summary,
+    Error, Result, checkpoints, denoised_chart, drawing, flow_chart, learning_chart, model, palette,
+    previews, summary,
 };
 
 /// Segments the volume and writes labels, confidence, metrics and previews.
@@ -74,6 +76,9 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     previews::write(context, &model)?;
     if let Some(learning) = run.read_json::<Learning>(&run.learning())? {
         drawing::save(run, &learning_chart::draw(&learning), &run.learning_picture())?;
+    }
+    if let Some(denoised) = run.read_json::<Denoised>(&run.denoised())? {
+        drawing::save(run, &denoised_chart::draw(&denoised), &run.denoised_picture())?;
     }
     drawing::save(run, &flow_chart::draw(flow.rows()), &run.flow_picture())
 }

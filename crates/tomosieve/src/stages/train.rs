@@ -13,9 +13,12 @@ use super::cluster::Stage1;
 use super::{Context, is_check, steps};
 use crate::batches::{Batch, Batches, Stream, ahead, seed_for, start_seed};
 use crate::config::Config;
+use crate::denoised::Denoised;
 use crate::journal::{Entry, Journal};
+use crate::lanes::Lanes;
 use crate::ledger::{Ledger, Stage};
 use crate::pool::{Labelling, Pool};
+use crate::predictor::Predictor;
 use crate::settling::{Check, Settling};
 use crate::student::Student;
 use crate::{Error, Result, augment, checkpoints, model, shares};
@@ -163,10 +166,25 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
         checkpoints::keep(run)?;
     }
     run.write_json(&run.learning(), &Learning { steps: total, most, full, checks: settling.checks })?;
+    let first = Predictor::new(&students[0].network, &context.device()?);
+    denoise(context, stage1, pool, &first, &of_parts)?;
     for (start, student) in students.iter().enumerate() {
         model::save(&student.network, config, stage1, "train", &run.student(start))?;
     }
     Ok(())
+}
+
+/// Writes the histograms of grey values with and without noise, as a network knows them.
+fn denoise(
+    context: &Context<'_>,
+    stage1: &Stage1,
+    pool: &Pool,
+    network: &Predictor,
+    lanes: &Lanes,
+) -> Result<()> {
+    let Context { config, run, .. } = *context;
+    let size = [config.train.crop, stage1.clusters.classes()];
+    run.write_json(&run.denoised(), &Denoised::of(network, pool, size, stage1.scale, config.seed, lanes)?)
 }
 
 /// A student that has learned nothing yet.

@@ -1,0 +1,302 @@
+//! Grey values without their noise, as a network of stage 2 knows them, and the peaks that their histogram has.
+//!
+//! A network that has learned the labels of noisy slices from the slices beside them tells of every voxel how its label might
+//! have come out, and so how its grey value might: the mean over the classes is the grey value without noise (Noise2Self,
+//! arXiv 1901.11365, learns the mean itself). Phases that overlap in what the scanner saw come apart in it, each with a peak of
+//! its own. Rims, where a voxel holds two phases, have all values between the two and are left out
+//! ([`crate::partial_volume`]).
+
+use serde::{Deserialize, Serialize};
+use tomosieve_cluster::{Histogram, KMeans};
+
+use crate::Result;
+use crate::batches::{Stream, generator};
+use crate::lanes::Lanes;
+use crate::partial_volume::Rims;
+use crate::patch::Patch;
+use crate::pool::Pool;
+use crate::predictor::Predict;
+use crate::scale::Scale;
+
+/// Pixels that all crops have together, about.
+const PIXELS: usize = 1 << 19;
+/// Bins of the histograms.
+const BINS: usize = 400;
+/// Bands of grey values without noise between which rims are looked for.
+const BANDS: usize = 10;
+/// How often the histogram is smoothed by [¼ ½ ¼], which makes a Gaussian of two bins' standard deviation.
+const SMOOTHED: usize = 8;
+/// Share of the voxels, in a bin, that is as good as none.
+const NONE: f64 = 1e-5;
+/// How high a valley stands at most, as a share of the lower one of its two peaks, for these to be two.
+const FILLED: f64 = 2.0 / 3.0;
+
+/// Histograms of some crops, as scanned and without noise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Denoised {
+    /// The grey values of the first and the last edge of the bins, all of which are equally wide.
+    pub scale: Scale,
+    /// Voxels by their grey value.
+    pub before: Vec<u64>,
+    /// Voxels by their grey value without noise; rims are left out.
+    pub after: Vec<u64>,
+}
+
+/// A peak of the grey values without noise.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Peak {
+    /// Where it is highest, a grey value.
+    pub value: f64,
+    /// Share of the voxels from the valley below to that above; rims are none of them.
+    pub share: f64,
+    /// How high the valley below it stands, as a share of the lower one of the two peaks beside it; none for the first.
+    pub valley: Option<f64>,
+}
+
+impl Peak {
+    /// Its grey value in words, to four digits.
+    pub fn at(&self) -> String {
+        let digits = self.value.abs().max(1e-9).log10().floor();
+        format!("{:.*}", (3.0 - digits).clamp(0.0, 12.0) as usize, self.value)
+    }
+}
+
+impl Denoised {
+    /// What crops of `pool` of `crop` pixels a side are like to a network of `classes` classes.
+    ///
+    /// # Errors
+    /// Never for a network whose probabilities are finite.
+    pub fn of(
+        network: &dyn Predict,
+        pool: &Pool,
+        [crop, classes]: [usize; 2],
+        scale: Scale,
+        seed: u64,
+        lanes: &Lanes,
+    ) -> Result<Self> {
+        let look = |item| {
+            let patch = pool.draw(crop, &mut generator(seed, Stream::Denoise, 0, item));
+            let shape = [1, patch.slices, patch.height, patch.width];
+            let probabilities = network.probabilities(patch.image.clone(), shape);
+            (patch, probabilities)
+        };
+        let crops: Vec<usize> = (0..(PIXELS / (crop * crop)).max(1)).collect();
+
+        let sums = lanes.map(crops.clone(), |item| {
+            let (patch, probabilities) = look(item);
+            Sums::of(&patch, &probabilities)
+        });
+        let sums = sums.iter().fold(Sums::none(classes), Sums::and);
+        let means = sums.means();
+        let found = lanes.map(crops, |item| {
+            let (patch, probabilities) = look(item);
+            (patch.middle().to_vec(), expected(&probabilities, &means), patch.width)
+        });
+
+        let fine = |bins| Histogram::uniform(0.0, 1.0, bins);
+        let (mut before, mut after, mut all) = (fine(BINS)?, fine(BINS)?, fine(1 << 12)?);
+        for (scanned, values, _) in &found {
+            before.add(scanned);
+            all.add(values);
+        }
+        let bands = if all.distinct() > BANDS { KMeans {}.fit_all(&all, BANDS)?.pop() } else { None };
+        let rims =
+            bands.as_ref().map(|bands| Rims::new(bands.means.iter().map(|&mean| mean as f32).collect()));
+        for (_, values, width) in &found {
+            let (Some(bands), Some(rims)) = (&bands, &rims) else {
+                after.add(values);
+                continue;
+            };
+            let mut labels = vec![0_u8; values.len()];
+            bands.assign_slice(values, &mut labels)?;
+            let mut resolved = labels.clone();
+            rims.resolve(values, &mut resolved, *width);
+            let same = labels.iter().zip(&resolved).map(|(label, resolved)| label == resolved);
+            let left: Vec<f32> = values.iter().zip(same).filter(|(_, same)| *same).map(|(v, _)| *v).collect();
+            after.add(&left);
+        }
+        Ok(Self { scale, before: before.counts().to_vec(), after: after.counts().to_vec() })
+    }
+
+    /// The peaks, by ascending grey value.
+    pub fn peaks(&self) -> Vec<Peak> {
+        let counts: Vec<f64> = self.after.iter().map(|&count| count as f64).collect();
+        let all = counts.iter().sum::<f64>().max(1.0);
+        let heights = smoothed(&counts);
+        let found = summits(&heights, NONE * all, FILLED);
+        let ends = found.iter().skip(1).map(|summit| summit.valley).chain([counts.len()]);
+        let height = |bin: usize| heights[bin] + NONE * all;
+        found
+            .iter()
+            .zip(ends)
+            .enumerate()
+            .map(|(index, (summit, end))| Peak {
+                value: self.value(summit.top),
+                share: counts[summit.valley..end].iter().sum::<f64>() / all,
+                valley: (index > 0).then(|| {
+                    height(summit.valley) / f64::min(height(summit.top), height(found[index - 1].top))
+                }),
+            })
+            .collect()
+    }
+
+    /// The grey value in the middle of a bin.
+    pub fn value(&self, bin: usize) -> f64 {
+        let (low, high) = (f64::from(self.scale.low), f64::from(self.scale.high));
+        low + (high - low) * (bin as f64 + 0.5) / self.after.len() as f64
+    }
+}
+
+/// For each class the sum of its probabilities, and that of probability times grey value.
+struct Sums(Vec<[f64; 2]>);
+
+impl Sums {
+    fn none(classes: usize) -> Self {
+        Self(vec![[0.0; 2]; classes])
+    }
+
+    /// Of a crop and its `[k, h, w]` probabilities.
+    fn of(patch: &Patch, probabilities: &[f32]) -> Self {
+        let of_class = |plane: &[f32]| {
+            plane.iter().zip(patch.middle()).fold([0.0; 2], |[all, weighted], (p, value)| {
+                [all + f64::from(*p), weighted + f64::from(*p) * f64::from(*value)]
+            })
+        };
+        Self(probabilities.chunks_exact(patch.pixels()).map(of_class).collect())
+    }
+
+    fn and(self, other: &Self) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(a, b)| [a[0] + b[0], a[1] + b[1]]).collect())
+    }
+
+    /// The mean grey value of what a class is likely to be.
+    fn means(&self) -> Vec<f32> {
+        self.0.iter().map(|[all, weighted]| (weighted / all.max(f64::MIN_POSITIVE)) as f32).collect()
+    }
+}
+
+/// The mean of `means` over the classes, weighted by `[k, h, w]` probabilities: `[h, w]`.
+fn expected(probabilities: &[f32], means: &[f32]) -> Vec<f32> {
+    let mut values = vec![0.0_f32; probabilities.len() / means.len()];
+    for (plane, mean) in probabilities.chunks_exact(values.len()).zip(means) {
+        values.iter_mut().zip(plane).for_each(|(value, p)| *value += p * mean);
+    }
+    values
+}
+
+/// [`SMOOTHED`] times [¼ ½ ¼]; what would leave stays at the ends.
+fn smoothed(counts: &[f64]) -> Vec<f64> {
+    (0..SMOOTHED).fold(counts.to_vec(), |values, _| {
+        let at = |i: usize| values[i.min(values.len() - 1)];
+        (0..values.len()).map(|i| 0.25 * (at(i.saturating_sub(1)) + at(i + 1)) + 0.5 * at(i)).collect()
+    })
+}
+
+/// A summit of a profile.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Summit {
+    /// Where the valley below it is deepest, 0 for the first.
+    valley: usize,
+    /// Where it is highest.
+    top: usize,
+}
+
+/// The summits of a profile between which all valleys are lower than `filled` of the lower one of their summits. Both are
+/// counted from `none` below 0, so that valleys of nothing are no deeper than they can be seen to be. Valleys go one by one, the shallowest first, with
+/// the lower one of their summits.
+fn summits(heights: &[f64], none: f64, filled: f64) -> Vec<Summit> {
+    let mut found: Vec<Summit> = Vec::new();
+    let (mut valley, mut rising) = (0, true);
+    for i in 1..=heights.len() {
+        let goes_on = i < heights.len()
+            && if rising { heights[i] >= heights[i - 1] } else { heights[i] <= heights[i - 1] };
+        if goes_on {
+            continue;
+        }
+        if rising {
+            found.push(Summit { valley, top: i - 1 });
+        } else {
+            valley = i - 1;
+        }
+        rising = !rising;
+    }
+    let height = |at: usize| heights[at] + none;
+    let fill = |below: &Summit, above: &Summit| {
+        height(above.valley) / f64::min(height(below.top), height(above.top))
+    };
+    loop {
+        let valleys = found.windows(2).map(|pair| fill(&pair[0], &pair[1])).enumerate();
+        let Some((at, fill)) = valleys.max_by(|a, b| a.1.total_cmp(&b.1)) else { return found };
+        if fill < filled {
+            return found;
+        }
+        if height(found[at].top) >= height(found[at + 1].top) {
+            found.remove(at + 1);
+        } else {
+            found[at + 1].valley = found[at].valley;
+            found.remove(at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn summits_of(heights: &[f64]) -> Vec<(usize, usize)> {
+        summits(heights, 0.0, FILLED).into_iter().map(|summit| (summit.valley, summit.top)).collect()
+    }
+
+    #[test]
+    fn a_shallow_valley_parts_no_two_summits() {
+        assert_eq!(summits_of(&[1.0, 9.0, 2.0, 6.0, 5.0, 7.0, 1.0]), [(0, 1), (2, 5)]);
+        assert_eq!(summits_of(&[1.0, 9.0, 2.0, 7.0, 5.0, 6.0, 1.0]), [(0, 1), (2, 3)]);
+        assert_eq!(summits_of(&[6.0, 4.0, 6.0]), [(0, 0)], "two thirds are filled");
+        assert_eq!(summits_of(&[6.0, 3.9, 6.0]), [(0, 0), (1, 2)]);
+        assert_eq!(summits_of(&[3.0, 3.0, 3.0]), [(0, 2)]);
+        assert_eq!(summits(&[2.0, 0.0, 2.0], 8.0, FILLED).len(), 1, "there is next to nothing of both");
+    }
+
+    proptest! {
+        /// Valleys are deep, summits are the highest of what lies between their valleys, and no scale of the heights
+        /// changes them.
+        #[test]
+        fn summits_stand_out(heights in proptest::collection::vec(0_u32..20, 1..60)) {
+            let heights: Vec<f64> = heights.into_iter().map(f64::from).collect();
+            let found = summits(&heights, 0.5, FILLED);
+            prop_assert!(!found.is_empty() && found[0].valley == 0);
+            let ends = found.iter().skip(1).map(|summit| summit.valley).chain([heights.len() - 1]);
+            for (summit, end) in found.iter().zip(ends) {
+                prop_assert!((summit.valley..=end).contains(&summit.top));
+                prop_assert!(heights[summit.valley..=end].iter().all(|h| *h <= heights[summit.top]));
+            }
+            for pair in found.windows(2) {
+                let lower = f64::min(heights[pair[0].top], heights[pair[1].top]);
+                prop_assert!(heights[pair[1].valley] + 0.5 < FILLED * (lower + 0.5));
+                let between = &heights[pair[0].top..=pair[1].top];
+                prop_assert!(between.iter().all(|h| *h >= heights[pair[1].valley]));
+            }
+            let doubled: Vec<f64> = heights.iter().map(|h| 2.0 * h).collect();
+            prop_assert_eq!(summits(&doubled, 1.0, FILLED), found);
+        }
+    }
+
+    #[test]
+    fn peaks_have_values_and_shares() {
+        let mut after = vec![0; BINS];
+        (after[100], after[300]) = (30_000, 10_000);
+        let denoised = Denoised { scale: Scale { low: 100.0, high: 500.0 }, before: after.clone(), after };
+        let peaks = denoised.peaks();
+        assert_eq!(peaks.iter().map(|peak| peak.value).collect::<Vec<_>>(), [200.5, 400.5]);
+        assert_eq!(peaks.iter().map(|peak| peak.share).collect::<Vec<_>>(), [0.75, 0.25]);
+        assert!(peaks[0].valley.is_none() && peaks[1].valley.is_some_and(|valley| valley < 0.001));
+    }
+
+    #[test]
+    fn the_expected_value_is_the_mean_over_the_classes() {
+        let values = expected(&[0.25, 1.0, 0.75, 0.0], &[0.2, 0.6]);
+        assert!((values[0] - 0.5).abs() < 1e-6 && (values[1] - 0.2).abs() < 1e-6, "{values:?}");
+    }
+}
