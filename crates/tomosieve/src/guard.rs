@@ -39,9 +39,12 @@ pub enum Alarm {
 }
 
 impl Alarm {
-    /// Whether it came before the first step.
-    pub fn is_idle(&self) -> bool {
-        matches!(self, Self::Unconfirmed | Self::Settled { .. })
+    /// What it means for the stage.
+    pub fn meaning(&self) -> &'static str {
+        match self {
+            Self::Share { .. } | Self::Structure { .. } => "was stopped by its guard",
+            Self::Unconfirmed | Self::Settled { .. } => "was left out",
+        }
     }
 }
 

@@ -1,4 +1,8 @@
 //! The crops on which stage 3 judges its teacher, without labels.
+//!
+//! What a map is worth is for a slice to tell that it was not made from ([`structure`]). A network has to do without the
+//! slice it segments, which then confirms or does not what the network made of its neighbours; pseudo labels, which come from
+//! their own slice, are judged by one of its neighbours.
 
 use crate::batches::{Stream, generator};
 use crate::confidence::most_likely;
@@ -7,7 +11,7 @@ use crate::patch::Patch;
 use crate::pool::Pool;
 use crate::predictor::Predict;
 use crate::shares;
-use crate::structure::{self, Boundaries, Contrasts};
+use crate::structure::{self, Contrasts};
 
 /// Pixels that all crops have together, about.
 const PIXELS: usize = 1 << 18;
@@ -16,9 +20,12 @@ const DRAWS: usize = 8;
 
 /// Seeded crops, without any view, in which every class has its part.
 pub struct Jury {
+    /// Their middle slices hidden behind a neighbour.
     crops: Vec<Patch>,
+    /// Of the middle slices.
     contrasts: Vec<Contrasts>,
-    noise: f32,
+    /// Of the classes, grey values.
+    means: Vec<f32>,
     rims: Option<Rims>,
     /// What the crops' pseudo labels are like.
     pub pseudo_labels: Verdict,
@@ -35,14 +42,10 @@ pub struct Verdict {
 
 impl Verdict {
     /// What the maps of the crops with these contrasts are like.
-    fn on<'a>(
-        maps: impl Iterator<Item = &'a [u8]> + Clone,
-        classes: usize,
-        contrasts: &[Contrasts],
-        noise: f32,
-    ) -> Self {
+    fn on<'a>(maps: impl Iterator<Item = &'a [u8]> + Clone, means: &[f32], contrasts: &[Contrasts]) -> Self {
         let counts = maps.clone().map(shares::tally).fold([0; 256], |sum, map| shares::sum(&sum, &map));
-        Self { shares: shares::shares(&counts, classes), structure: structure::score(contrasts, maps, noise) }
+        let structure = structure::score(contrasts, maps, means, structure::noise(contrasts));
+        Self { shares: shares::shares(&counts, means.len()), structure }
     }
 }
 
@@ -57,16 +60,28 @@ impl Jury {
         (PIXELS / (crop * crop)).max(classes)
     }
 
-    /// A jury of crops of `crop` pixels a side.
-    pub fn new(pool: &Pool, crop: usize, classes: usize, rims: Option<Rims>, seed: u64) -> Self {
-        let crops: Vec<Patch> = (0..Self::count(crop, classes))
+    /// A jury of crops of `crop` pixels a side, for classes of these mean grey values, ascending.
+    pub fn new(pool: &Pool, crop: usize, means: &[f32], rims: Option<Rims>, seed: u64) -> Self {
+        let classes = means.len();
+        let mut crops: Vec<Patch> = (0..Self::count(crop, classes))
             .map(|item| draw(pool, crop, (item % classes) as u8, seed, item))
             .collect();
-        let contrasts: Vec<Contrasts> = crops.iter().map(Contrasts::of).collect();
-        let noise = structure::noise(&contrasts);
+        let seen_from = |slice: fn(&Patch, usize) -> &[f32]| -> Vec<Contrasts> {
+            crops
+                .iter()
+                .enumerate()
+                .map(|(item, crop)| Contrasts::of(slice(crop, item), crop.width))
+                .collect()
+        };
+        let beside = seen_from(|crop, item| {
+            if crop.slices > 1 { crop.slice(crop.slices / 2 + 1 - 2 * (item % 2)) } else { crop.middle() }
+        });
         let maps = crops.iter().map(|crop| crop.labels.as_slice());
-        let pseudo_labels = Verdict::on(maps, classes, &contrasts, noise);
-        Self { crops, contrasts, noise, rims, pseudo_labels }
+        let pseudo_labels = Verdict::on(maps, means, &beside);
+        drop(beside);
+        let contrasts = seen_from(|crop, _| crop.middle());
+        crops.iter_mut().enumerate().for_each(|(item, crop)| crop.hide_middle(item % 2 == 0));
+        Self { crops, contrasts, means: means.to_vec(), rims, pseudo_labels }
     }
 
     /// The crops as a network segments them, `[h, w]` each.
@@ -83,20 +98,7 @@ impl Jury {
 
     /// What the crops look like to a network.
     pub fn judge(&self, network: &dyn Predict) -> Verdict {
-        self.verdict(&self.maps(network))
-    }
-
-    /// The same, and by how much the image rises across the boundaries that the network sees in the crops.
-    pub fn look(&self, network: &dyn Predict) -> (Verdict, Boundaries) {
-        let maps = self.maps(network);
-        let classes = self.pseudo_labels.shares.len();
-        let boundaries = Boundaries::of(classes, &self.contrasts, maps.iter().map(Vec::as_slice), self.noise);
-        (self.verdict(&maps), boundaries)
-    }
-
-    fn verdict(&self, maps: &[Vec<u8>]) -> Verdict {
-        let classes = self.pseudo_labels.shares.len();
-        Verdict::on(maps.iter().map(Vec::as_slice), classes, &self.contrasts, self.noise)
+        Verdict::on(self.maps(network).iter().map(Vec::as_slice), &self.means, &self.contrasts)
     }
 }
 

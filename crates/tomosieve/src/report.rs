@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::classes::Found;
 use crate::config::Config;
+use crate::denoised::{Denoised, Peak};
 use crate::ledger::Stage;
 use crate::provenance::Provenance;
 use crate::run_dir::RunDir;
@@ -45,12 +46,11 @@ fn compose(
     if let Some(outcome) = &provenance.correction
         && let Some(alarm) = &outcome.alarm
     {
-        let what = if alarm.is_idle() { "was left out" } else { "was stopped by its guard" };
         let shipped = match outcome.steps {
             0 => "the network of stage 2 made this result".to_owned(),
             steps => format!("the teacher after {steps} steps made this result"),
         };
-        writeln!(out, "> **Self-correction {what}**: {alarm}; {shipped}.\n")?;
+        writeln!(out, "> **Self-correction {}**: {alarm}; {shipped}.\n", alarm.meaning())?;
     }
     writeln!(
         out,
@@ -73,13 +73,17 @@ fn compose(
     if let Some(learning) = run.read_json::<Learning>(&run.learning()).ok().flatten() {
         learned(&mut out, &learning)?;
     }
+    if let Some(denoised) = run.read_json::<Denoised>(&run.denoised()).ok().flatten() {
+        without_noise(&mut out, &denoised.peaks(), config.input.classes)?;
+    }
     if let Some(outcome) = &provenance.correction {
         let Structure { pseudo_labels, train, correct } = outcome.structure;
         writeln!(
             out,
             "Structure that the image confirms: {pseudo_labels:.2} in the pseudo labels, {train:.2} after stage 2, \
-             {correct:.2} in the result: boundaries count for it where the grey values of the neighbouring slices \
-             change across them, and against it where they do not. The guard compares the last two.\n",
+             {correct:.2} in the result, which is the network after {} steps of stage 3: boundaries count for it where grey \
+             values that they were not made from change across them, and against it where they do not.\n",
+            outcome.steps
         )?;
         starts(&mut out, outcome)?;
     }
@@ -153,6 +157,13 @@ fn pictures(out: &mut String, run: &RunDir) -> std::fmt::Result {
         )?;
         writeln!(out, "![learning.png](previews/learning.png)\n")?;
     }
+    if run.denoised_picture().is_file() {
+        writeln!(
+            out,
+            "How many voxels have which grey value, as scanned (grey) and without noise (blue; rims are left out), and its peaks.\n"
+        )?;
+        writeln!(out, "![denoised.png](previews/denoised.png)\n")?;
+    }
     if run.flow_picture().is_file() {
         writeln!(out, "What became of each pseudo label.\n\n![flow.png](previews/flow.png)\n")?;
     }
@@ -181,6 +192,26 @@ fn learned(out: &mut String, learning: &Learning) -> std::fmt::Result {
             "Stage 2 had settled after {full} of at most {most} steps and took {steps}; {found}.\n"
         ),
     }
+}
+
+/// The peaks of the grey values without noise, and what they say of the number of classes.
+fn without_noise(out: &mut String, peaks: &[Peak], classes: usize) -> std::fmt::Result {
+    let values = peaks.iter().map(Peak::at).collect::<Vec<_>>().join(", ");
+    let plural = if peaks.len() == 1 { "" } else { "s" };
+    write!(
+        out,
+        "Without their noise, as stage 2 knows them, grey values have {} peak{plural}: at {values}. ",
+        peaks.len()
+    )?;
+    // A rare phase has none beside a frequent one, and a rim that is left may have one.
+    let advice = if peaks.len() + 1 < classes {
+        format!("That is fewer than {classes} classes; some of these may be shades of one phase. ")
+    } else if peaks.len() > classes + 1 {
+        format!("That is more than {classes} classes; some of these may hold several phases. ")
+    } else {
+        String::new()
+    };
+    writeln!(out, "{advice}\n")
 }
 
 /// How the starts ended, if there was more than one.
@@ -254,5 +285,22 @@ mod tests {
         let mut nothing = String::new();
         learned(&mut nothing, &Learning { steps: 1, most: 1, full: 0, checks: Vec::new() }).unwrap();
         assert_eq!(nothing, "");
+    }
+
+    #[test]
+    fn it_says_how_many_peaks_there_are() {
+        let peaks: Vec<Peak> = [0.1, 0.5, 0.7].map(|value| Peak { value, share: 0.3, valley: None }).to_vec();
+        let said = |peaks: &[Peak], classes| {
+            let mut out = String::new();
+            without_noise(&mut out, peaks, classes).unwrap();
+            out.trim_end().to_owned()
+        };
+        let three = "Without their noise, as stage 2 knows them, grey values have 3 peaks: at 0.1000, 0.5000, 0.7000.";
+        assert_eq!(said(&peaks, 2), three);
+        assert_eq!(said(&peaks, 4), three);
+        assert!(said(&peaks, 5).ends_with("fewer than 5 classes; some of these may be shades of one phase."));
+        let five = [&peaks[..], &peaks[..2]].concat();
+        assert!(said(&five, 3).ends_with("more than 3 classes; some of these may hold several phases."));
+        assert!(said(&peaks[..1], 2).contains("1 peak: at 0.1000."));
     }
 }

@@ -10,13 +10,13 @@ use crate::guard::Alarm;
 /// How one start ended.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Steps that its last good teacher has taken; 0 = it is the network of stage 2.
+    /// Steps that the teacher it kept has taken; 0 = it is the network of stage 2.
     pub steps: usize,
     /// What the guard found, if it ended the start.
     pub alarm: Option<Alarm>,
     /// Structure in the map of its stage 2.
     pub train: f64,
-    /// Structure in the map of its last good teacher.
+    /// Structure in the map of the teacher it kept.
     pub correct: f64,
 }
 

@@ -1,25 +1,32 @@
 //! A label-free score of a segmentation: how much structure it finds that the image confirms.
 //!
-//! A boundary between two classes is confirmed when the grey values change across it, in the direction of
-//! the classes' order. Each pair of neighbouring pixels of different classes counts its contrast in units
-//! of noise, limited to ±3 so that strong edges do not outweigh faint ones, less one half: a boundary that
-//! nothing confirms costs, a confirmed one gains. The score is the sum over all pairs per pixel pair.
-//! A map that follows noise scores low, and so does one that has lost a faint phase.
+//! A boundary between two classes is confirmed when the grey values rise across it from the lower class to the upper one, and
+//! by about as much as the two are apart. Each pair of neighbouring pixels of different classes counts its contrast, in units
+//! of noise, less what a boundary costs: 0.3 of the distance between the means of its classes, which is less than half of what
+//! a sharp edge between them looks like through the blur of scanner and smoothing, and half the noise at least. What it counts is
+//! limited to ±3, so that strong edges do not outweigh faint ones. The score is the sum over all pairs per pixel pair. A map
+//! that follows noise scores low, and so does one that has lost a faint phase, or in which one phase has swallowed another whose
+//! edges are not as high.
 //!
-//! The contrast is taken from the slices beside the one that was segmented, whose noise is another one;
-//! with a single slice from that slice itself.
+//! Two things are no structure. An edge that climbs in several steps, as where a rim has a class of its own, is one edge:
+//! of boundaries in a row that go the same way within [`REACH`] pixels the first counts. And two classes that the image
+//! does not tell apart anywhere, so that their boundaries cost more than they gain, are one: where they meet nothing is counted.
+//!
+//! The slice that confirms is to be none that the map was made from: noise that both share would confirm itself.
 
-use crate::patch::Patch;
+use std::cmp::Ordering;
 
 /// Standard deviation of the smoothing, pixels, and half the width of its kernel.
 const SIGMA: f32 = 1.0;
 const RADIUS: usize = 3;
-/// Contrast beyond this many times the noise counts no more.
+/// Beyond this many times the noise a boundary counts no more.
 const LIMIT: f32 = 3.0;
-/// Cost of a boundary, in units of noise.
-const COST: f32 = 0.5;
+/// Cost of a boundary: a share of the distance between its classes, and in units of noise at least.
+const COST: [f32; 2] = [0.3, 0.5];
+/// Pixels across which a contrast is taken, less one: boundaries as close as that see the same edge.
+const REACH: usize = 2;
 
-/// Contrasts of neighbouring pixels of one crop, by which any segmentation of it can be scored.
+/// Contrasts of neighbouring pixels of one slice, by which any segmentation of it can be scored.
 #[derive(Debug, Clone)]
 pub struct Contrasts {
     width: usize,
@@ -30,17 +37,10 @@ pub struct Contrasts {
 }
 
 impl Contrasts {
-    /// The contrasts of a crop's middle slice.
-    pub fn of(patch: &Patch) -> Self {
-        let (h, w) = (patch.height, patch.width);
-        let middle = patch.slices / 2;
-        let seen: Vec<f32> = if patch.slices > 1 {
-            let (below, above) = (patch.slice(middle - 1), patch.slice(middle + 1));
-            below.iter().zip(above).map(|(a, b)| 0.5 * (a + b)).collect()
-        } else {
-            patch.middle().to_vec()
-        };
-        let smooth = smoothed(&seen, w);
+    /// The contrasts of a slice of grey values, `[h, width]`.
+    pub fn of(slice: &[f32], width: usize) -> Self {
+        let (h, w) = (slice.len() / width, width);
+        let smooth = smoothed(slice, w);
         let value = |y: usize, x: usize| smooth[y * w + x];
         let across = (0..h)
             .flat_map(|y| (0..w - 1).map(move |x| (y, x)))
@@ -58,106 +58,56 @@ impl Contrasts {
         self.across.iter().chain(&self.down).map(|d| d.abs()).filter(|d| *d > 0.0)
     }
 
-    /// Hands every boundary of `labels`, `[h, w]`, to `each`: the lower and the upper class, and by how much the image
-    /// rises from one to the other, in units of `noise`.
-    fn boundaries(&self, labels: &[u8], noise: f32, mut each: impl FnMut(u8, u8, f64)) {
+    /// Adds what the boundaries of `labels`, `[h, w]`, are worth to `sums`. Labels that are no class have no boundaries.
+    fn confirm(&self, labels: &[u8], sums: &mut Sums<'_>) {
         let w = self.width;
-        let mut look = |a: u8, b: u8, contrast: f32| {
-            if a != b {
-                let rise = if a < b { contrast } else { -contrast } / noise;
-                each(a.min(b), a.max(b), f64::from(rise.clamp(-LIMIT, LIMIT)));
+        let height = labels.len() / w;
+        // A line of pairs of pixels, which begins at pixel `at` and goes on every `step` pixels; its contrasts begin at `first`.
+        let mut line = |at: usize, step: usize, contrasts: &[f32], first: usize, pairs: usize| {
+            let mut before = [Ordering::Equal; REACH]; // the pair before, and those before it
+            for pair in 0..pairs {
+                let (a, b) = (labels[at + pair * step], labels[at + (pair + 1) * step]);
+                let way = a.cmp(&b);
+                if way.is_ne() && before.into_iter().find(|way| way.is_ne()) != Some(way) {
+                    let contrast = contrasts[first + pair * step];
+                    sums.add(a.min(b), a.max(b), if way.is_lt() { contrast } else { -contrast });
+                }
+                before.rotate_right(1);
+                before[0] = way;
             }
         };
-        for (labels, contrasts) in labels.chunks_exact(w).zip(self.across.chunks_exact(w - 1)) {
-            for (pair, contrast) in labels.windows(2).zip(contrasts) {
-                look(pair[0], pair[1], *contrast);
-            }
+        for y in 0..height {
+            line(y * w, 1, &self.across, y * (w - 1), w - 1);
         }
-        for ((above, below), contrast) in labels.iter().zip(&labels[w..]).zip(&self.down) {
-            look(*above, *below, *contrast);
+        for x in 0..w {
+            line(x, w, &self.down, x, height - 1);
         }
-    }
-
-    /// What the boundaries of `labels` are worth together.
-    fn confirmed(&self, labels: &[u8], noise: f32) -> f64 {
-        let mut sum = 0.0;
-        self.boundaries(labels, noise, |_, _, rise| sum += rise - f64::from(COST));
-        sum
     }
 }
 
-/// Bins for one unit of noise, and for all rises from −[`LIMIT`] to [`LIMIT`].
-const PER_UNIT: f64 = 8.0;
-const BINS: usize = 1 + (2.0 * LIMIT as f64 * PER_UNIT) as usize;
-
-/// By how much the image rises across the boundaries between each two classes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Boundaries {
-    classes: usize,
-    /// Boundaries by their rise, `[lower][upper]`.
-    rises: Vec<[u64; BINS]>,
+/// What the boundaries between each two classes are worth.
+struct Sums<'a> {
+    /// Mean grey values of the classes.
+    means: &'a [f32],
+    noise: f32,
+    /// `[lower, upper]`
+    worth: Vec<f64>,
 }
 
-impl Boundaries {
-    /// Of no map yet.
-    pub fn new(classes: usize) -> Self {
-        Self { classes, rises: vec![[0; BINS]; classes * classes] }
+impl Sums<'_> {
+    /// Adds a boundary at which the image rises by so much from class `lower` to class `upper`.
+    fn add(&mut self, lower: u8, upper: u8, rise: f32) {
+        let (lower, upper) = (usize::from(lower), usize::from(upper));
+        let Some(mean) = self.means.get(upper) else { return };
+        let [share, least] = COST;
+        let cost = (share * (mean - self.means[lower]) / self.noise).max(least);
+        self.worth[lower * self.means.len() + upper] +=
+            f64::from((rise / self.noise - cost).clamp(-LIMIT, LIMIT));
     }
 
-    /// Those of the segmentations `labels` of `crops`.
-    pub fn of<'a>(
-        classes: usize,
-        crops: &[Contrasts],
-        labels: impl IntoIterator<Item = &'a [u8]>,
-        noise: f32,
-    ) -> Self {
-        let mut found = Self::new(classes);
-        for (crop, labels) in crops.iter().zip(labels) {
-            crop.boundaries(labels, noise, |a, b, rise| found.add(usize::from(a), usize::from(b), rise));
-        }
-        found
-    }
-
-    /// Adds a boundary between two pixels of classes `lower` and `upper`.
-    pub fn add(&mut self, lower: usize, upper: usize, rise: f64) {
-        let bin = ((rise + f64::from(LIMIT)) * PER_UNIT).round() as usize;
-        self.rises[lower * self.classes + upper][bin.min(BINS - 1)] += 1;
-    }
-
-    /// What the clearest quarter of the boundaries from `lower` to `upper` rises at least, in units of noise; none where
-    /// they do not touch.
-    pub fn contrast(&self, lower: usize, upper: usize) -> Option<f64> {
-        let rises = &self.rises[lower * self.classes + upper];
-        let quarter = rises.iter().sum::<u64>().div_ceil(4);
-        let mut clearer = 0;
-        let bin = (0..BINS).rev().find(|&bin| {
-            clearer += rises[bin];
-            quarter > 0 && clearer >= quarter
-        })?;
-        Some(bin as f64 / PER_UNIT - f64::from(LIMIT))
-    }
-
-    /// What share of its boundaries one of the two has with the other, the one that has more of it; 0 of none.
-    pub fn touching(&self, lower: usize, upper: usize) -> f64 {
-        let number = |a: usize, b: usize| self.rises[a * self.classes + b].iter().sum::<u64>();
-        let all =
-            |class: usize| (0..self.classes).map(|other| number(class, other) + number(other, class)).sum();
-        let shorter: u64 = u64::min(all(lower), all(upper));
-        number(lower, upper) as f64 / shorter.max(1) as f64
-    }
-
-    /// Makes one class of `class` and the next; those above move down.
-    pub fn join(&mut self, class: usize) {
-        let moved = |old: usize| old - usize::from(old > class);
-        let mut joined = Self::new(self.classes - 1);
-        for (at, rises) in self.rises.iter().enumerate() {
-            let (lower, upper) = (moved(at / self.classes), moved(at % self.classes));
-            if lower != upper {
-                let all = &mut joined.rises[lower * joined.classes + upper];
-                all.iter_mut().zip(rises).for_each(|(all, rises)| *all += rises);
-            }
-        }
-        *self = joined;
+    /// That of all classes which the image tells apart.
+    fn total(&self) -> f64 {
+        self.worth.iter().map(|sum| sum.max(0.0)).sum()
     }
 }
 
@@ -171,11 +121,19 @@ pub fn noise(crops: &[Contrasts]) -> f32 {
     1.4826 * *sizes.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
-/// The score of the segmentations `labels` of `crops`, per hundred pixel pairs.
-pub fn score<'a>(crops: &[Contrasts], labels: impl IntoIterator<Item = &'a [u8]>, noise: f32) -> f64 {
+/// The score of the segmentations `labels` of `crops` into classes of these mean grey values, per hundred pixel pairs.
+pub fn score<'a>(
+    crops: &[Contrasts],
+    labels: impl IntoIterator<Item = &'a [u8]>,
+    means: &[f32],
+    noise: f32,
+) -> f64 {
     let pairs: usize = crops.iter().map(|crop| crop.across.len() + crop.down.len()).sum();
-    let sum: f64 = crops.iter().zip(labels).map(|(crop, labels)| crop.confirmed(labels, noise)).sum();
-    100.0 * sum / pairs.max(1) as f64
+    let mut sums = Sums { means, noise, worth: vec![0.0; means.len() * means.len()] };
+    for (crop, labels) in crops.iter().zip(labels) {
+        crop.confirm(labels, &mut sums);
+    }
+    100.0 * sums.total() / pairs.max(1) as f64
 }
 
 /// A slice of rows of `width`, smoothed by a Gaussian; its edge pixels repeat.
@@ -204,38 +162,74 @@ fn smoothed(values: &[f32], width: usize) -> Vec<f32> {
 mod tests {
     use super::*;
 
-    /// Three slices of 16×16: a bright right half beside a dark left half, some texture as noise.
-    fn crop() -> Patch {
+    /// Of three classes.
+    const MEANS: [f32; 3] = [0.2, 0.4, 0.6];
+
+    /// 16×16 pixels: a right half of 0.6 beside a left half of 0.2, some texture as noise.
+    fn crop() -> Vec<f32> {
         let texture = |i: usize| ((i * 7919) % 101) as f32 / 101.0;
-        let value = |i: usize| 0.2 + 0.4 * f32::from(u8::from(i % 16 >= 8)) + 0.05 * texture(i);
-        Patch::new(3, 16, 16, (0..3 * 256).map(value).collect(), vec![0; 256])
+        (0..256).map(|i| 0.2 + 0.4 * f32::from(u8::from(i % 16 >= 8)) + 0.05 * texture(i)).collect()
     }
 
     fn score_of(label: impl Fn(usize, usize) -> u8) -> f64 {
-        let crops = [Contrasts::of(&crop())];
+        let crops = [Contrasts::of(&crop(), 16)];
         let labels: Vec<u8> = (0..256).map(|i| label(i / 16, i % 16)).collect();
-        score(&crops, [labels.as_slice()], noise(&crops))
+        score(&crops, [labels.as_slice()], &MEANS, noise(&crops))
+    }
+
+    /// What a row of labels is worth whose pixels have these contrasts, under noise of 0.1; of one pair.
+    fn worth(labels: &[u8], across: &[f32], means: &[f32]) -> f64 {
+        let crops = [Contrasts { width: labels.len(), across: across.to_vec(), down: Vec::new() }];
+        score(&crops, [labels], means, 0.1) * across.len() as f64 / 100.0
     }
 
     #[test]
     fn a_confirmed_boundary_gains_and_any_other_costs() {
-        let right = score_of(|_, x| u8::from(x >= 8));
+        let right = score_of(|_, x| 2 * u8::from(x >= 8));
         let (pairs, boundary) = (2.0 * 16.0 * 15.0, 16.0);
-        assert!((right - 100.0 * boundary * (3.0 - 0.5) / pairs).abs() < 1e-9, "{right}"); // the limit
-        assert_eq!(score_of(|_, _| 0), 0.0);
-        assert!(score_of(|_, x| u8::from(x < 8)) < 0.0, "against the order of the classes");
-        assert!(
-            score_of(|y, x| u8::from(x >= 8) + u8::from(y % 4 == 0)) < right,
-            "stripes that nothing shows"
-        );
-        assert!(score_of(|y, x| u8::from(x >= 8 && y < 8)) < right, "half of the boundary");
+        assert!((right - 100.0 * boundary * 3.0 / pairs).abs() < 1e-4, "{right}"); // the limit
+        assert!(score_of(|y, x| 2 * u8::from(x >= 8 && y < 8)) < right, "half of the boundary");
+        let frayed = score_of(|y, x| 2 * u8::from(x >= 8 || (x >= 7 && y % 4 == 0)));
+        assert!(frayed > 0.0 && frayed < right, "stripes that nothing shows: {frayed}");
+        // By hand: a rise of 2.5 times the noise less 0.3 × 4, where the classes are four times the noise apart; less the
+        // half that a boundary costs at least.
+        let of_means = |distance: f32| worth(&[0, 0, 1, 1], &[0.0, 0.25, 0.0], &[0.0, distance]);
+        assert!((of_means(0.4) - 1.3).abs() < 1e-5 && (of_means(0.1) - 2.0).abs() < 1e-5);
     }
 
     #[test]
-    fn the_slice_itself_is_not_asked() {
-        let mut changed = crop();
-        changed.image[256..512].fill(0.0);
-        assert_eq!(Contrasts::of(&changed).across, Contrasts::of(&crop()).across);
+    fn a_phase_that_swallows_another_loses() {
+        // The image shows the lower one of two phases.
+        let edge = [0.0, 0.3, 0.0];
+        let means = [0.0, 0.4, 0.8];
+        assert!(worth(&[0, 0, 2, 2], &edge, &means) < worth(&[0, 0, 1, 1], &edge, &means));
+    }
+
+    #[test]
+    fn what_the_image_does_not_tell_apart_is_one() {
+        assert_eq!(score_of(|_, _| 0), 0.0);
+        assert_eq!(score_of(|_, x| u8::from(x < 8)), 0.0, "against the order of the classes");
+        let right = score_of(|_, x| 2 * u8::from(x >= 8));
+        assert_eq!(score_of(|y, x| if x >= 8 { 2 - u8::from(x > 10 && y % 2 == 0) } else { 0 }), right);
+    }
+
+    #[test]
+    fn an_edge_in_steps_is_one_edge() {
+        let means = [0.0, 0.2, 0.4];
+        let edge = [0.0, 0.0, 0.4, 0.4, 0.0];
+        let one = worth(&[0, 0, 0, 2, 2, 2], &edge, &means);
+        assert!((one - (4.0 - 1.2)).abs() < 1e-5, "{one}");
+        let in_steps = worth(&[0, 0, 0, 1, 2, 2], &edge, &means);
+        assert!((in_steps - 3.0).abs() < 1e-5, "the first of them, at its limit: {in_steps}");
+        // What goes up and down again is two boundaries, both of which count.
+        let thin = worth(&[0, 0, 1, 0, 0, 0], &[0.0, 0.3, -0.3, 0.0, 0.0], &means);
+        assert!((thin - 2.0 * (3.0 - 0.6)).abs() < 1e-5, "{thin}");
+    }
+
+    #[test]
+    fn labels_that_are_no_class_have_no_boundaries() {
+        let right = score_of(|_, x| 2 * u8::from(x >= 8));
+        assert_eq!(score_of(|y, x| if y < 8 && x < 3 { 255 } else { 2 * u8::from(x >= 8) }), right);
     }
 
     #[test]

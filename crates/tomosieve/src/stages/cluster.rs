@@ -37,6 +37,13 @@ pub struct Stage1 {
     pub shading: Option<Shading>,
 }
 
+impl Stage1 {
+    /// Mean grey value of each class on the scale of what the network sees.
+    pub fn scaled_means(&self) -> Vec<f32> {
+        self.clusters.means.iter().map(|&mean| self.scale.apply(mean as f32)).collect()
+    }
+}
+
 /// Fits the clustering and writes the pseudo labels.
 ///
 /// # Errors

@@ -3,9 +3,9 @@
 //!
 //! The teacher labels weak views; the student learns these labels from strong views of the same crops,
 //! where the teacher was confident; the teacher follows the student as a moving average. Checks at
-//! regular intervals judge the teacher ([`crate::guard`]); when one fails, the last good teacher is
-//! restored and the start ends. Of several starts the one whose map has most structure that the image
-//! confirms ([`crate::structure`]) is kept.
+//! regular intervals judge the teacher ([`crate::guard`]); when one fails, the start ends, and of the teachers before, and
+//! the network of stage 2, the one is restored whose map has most structure that the image confirms ([`crate::structure`]).
+//! Of several starts the one with most structure is kept.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -27,7 +27,6 @@ use crate::partial_volume::Rims;
 use crate::pool::Pool;
 use crate::predictor::{Predict, Predictor};
 use crate::starts::{self, Attempt};
-use crate::structure::Boundaries;
 use crate::{Error, Result, augment, checkpoints, model};
 
 mod start;
@@ -103,7 +102,7 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
     let key = Ledger::key(Stage::Correct, config, input);
     let pool = context.pool(&stage1)?;
     let rims = context.rims(&stage1);
-    let jury = Jury::new(&pool, settings.crop, stage1.clusters.classes(), rims.clone(), config.seed);
+    let jury = Jury::new(&pool, settings.crop, &stage1.scaled_means(), rims.clone(), config.seed);
     let (lanes, of_parts) = context.lanes(settings.crop, settings.batch)?;
     let stage = Correction { context, stage1: &stage1, device, total, pool, rims, jury, lanes, of_parts };
 
@@ -175,21 +174,6 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
     let structure = Structure { pseudo_labels: stage.jury.pseudo_labels.structure, train, correct };
     let outcome = Outcome { start, steps, alarm, structure, starts: attempts };
     stage.finish(&starts[start].networks.good, outcome)
-}
-
-/// Shares of the classes in the map of the network that stage 3 made, and the boundaries between them.
-///
-/// # Errors
-/// When the volume or the network cannot be read.
-pub fn boundaries(context: &Context<'_>) -> Result<(Vec<f64>, Boundaries)> {
-    let Context { config, run, .. } = *context;
-    let stage1 = context.stage1()?;
-    let pool = context.pool(&stage1)?;
-    let rims = context.rims(&stage1);
-    let jury = Jury::new(&pool, config.correct.crop, stage1.clusters.classes(), rims, config.seed);
-    let predictor = model::load(&run.model(), &context.device()?)?.predictor;
-    let (verdict, boundaries) = jury.look(&predictor);
-    Ok((verdict.shares, boundaries))
 }
 
 /// What every start works with.
@@ -331,8 +315,8 @@ impl Correction<'_> {
         }
     }
 
-    /// Checks a start's teacher after so many steps, and keeps it unless something is wrong with it; the guard then ends
-    /// the start.
+    /// Checks a start's teacher after so many steps. When something is wrong with it, the guard ends the start, and of those
+    /// before it the one with most structure is kept; otherwise the last one is.
     fn check(&self, start: &mut Start, steps: usize) -> (Verdict, Option<Alarm>) {
         let settings = &self.context.config.correct;
         let Start { networks, stage2, state } = start;
@@ -340,7 +324,7 @@ impl Correction<'_> {
         let alarm = guard::judge(&verdict, &self.jury.pseudo_labels, stage2, settings);
         if settings.guard && alarm.is_some() {
             state.ended = alarm;
-        } else {
+        } else if steps == self.total || !settings.guard || verdict.structure > state.structure {
             networks.good = networks.taught.clone();
             (state.good, state.structure) = (steps, verdict.structure);
         }
@@ -354,8 +338,8 @@ impl Correction<'_> {
                 0 => "of stage 2".to_owned(),
                 steps => format!("after {steps} steps"),
             };
-            let what = if alarm.is_idle() { "left out" } else { "stopped" };
-            let note = format!("self-correction was {what}: {alarm}; the result is the network {shipped}");
+            let note =
+                format!("self-correction {}: {alarm}; the result is the network {shipped}", alarm.meaning());
             self.context.progress.note(&note);
         }
         let made_by = if outcome.steps == 0 { "train" } else { "correct" };

@@ -64,8 +64,7 @@ impl Context<'_> {
 
     /// Where partial-volume rims go, if they are to go anywhere.
     fn rims(&self, stage1: &cluster::Stage1) -> Option<Rims> {
-        let means = || stage1.clusters.means.iter().map(|&mean| stage1.scale.apply(mean as f32)).collect();
-        self.config.train.partial_volume.then(|| Rims::new(means()))
+        self.config.train.partial_volume.then(|| Rims::new(stage1.scaled_means()))
     }
 
     /// Where the starts of a training with such batches go side by side, and the parts of a start's batch.

@@ -18,14 +18,14 @@ use crate::student::Student;
 
 /// The teacher's file in a checkpoint.
 const TEACHER: &str = "teacher.safetensors";
-/// The last good teacher's.
+/// That of the teacher which is kept.
 const GOOD: &str = "good.safetensors";
 
 /// State of a start beside its networks.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct State {
     pub(super) confidence: Confidence,
-    /// Steps of the last good teacher, and its score.
+    /// Steps of the teacher that is kept, and its score.
     pub(super) good: usize,
     pub(super) structure: f64,
     /// Why the guard has ended the start, if it has.
@@ -53,7 +53,7 @@ pub(super) struct Networks {
     pub(super) student: Student,
     /// The teacher: the student's moving average.
     pub(super) taught: Network,
-    /// The teacher at its last good check.
+    /// The teacher that is kept.
     pub(super) good: Network,
 }
 
