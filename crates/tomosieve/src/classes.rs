@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn what_was_found_is_said() {
-        let peak = |value, share, valley| Peak { value, share, valley };
+        let peak = |value, share, valley| Peak { bin: 0, value, share, valley };
         let peaks = vec![peak(0.05, 0.6, None), peak(0.5, 0.3, Some(0.01)), peak(0.7, 0.1, Some(0.44))];
         let found = Found { key: "k".into(), classes: 3, peaks };
         insta::assert_snapshot!(

@@ -3,14 +3,17 @@
 //! A network that has learned the labels of noisy slices from the slices beside them tells of every voxel how its label might
 //! have come out, and so how its grey value might: the mean over the classes is the grey value without noise (Noise2Self,
 //! arXiv 1901.11365, learns the mean itself). Phases that overlap in what the scanner saw come apart in it, each with a peak of
-//! its own. Rims, where a voxel holds two phases, have all values between the two and are left out
+//! its own. A network is never as sure as it could be, so these means lie closer together than they should; a peak is therefore
+//! said to lie where its voxels did when they were scanned. Rims, where a voxel holds two phases, have all values between the two and are left out
 //! ([`crate::partial_volume`]).
 
 use serde::{Deserialize, Serialize};
-use tomosieve_cluster::{Histogram, KMeans};
+use tomosieve_cluster::{Clusters, Histogram, KMeans};
+use tomosieve_volume::{Memory, Shape};
 
 use crate::Result;
 use crate::batches::{Stream, generator};
+use crate::inference::Sweep;
 use crate::lanes::Lanes;
 use crate::partial_volume::Rims;
 use crate::patch::Patch;
@@ -40,12 +43,16 @@ pub struct Denoised {
     pub before: Vec<u64>,
     /// Voxels by their grey value without noise; rims are left out.
     pub after: Vec<u64>,
+    /// The mean grey value of these as scanned; 0 where there are none.
+    pub scanned: Vec<f64>,
 }
 
 /// A peak of the grey values without noise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Peak {
-    /// Where it is highest, a grey value.
+    /// The bin in which it is highest.
+    pub bin: usize,
+    /// The mean grey value of its voxels as scanned.
     pub value: f64,
     /// Share of the voxels from the valley below to that above; rims are none of them.
     pub share: f64,
@@ -62,7 +69,7 @@ impl Peak {
 }
 
 impl Denoised {
-    /// What crops of `pool` of `crop` pixels a side are like to a network of `classes` classes.
+    /// What parts of `pool` of two crops of `crop` pixels a side are like to a network of `classes` classes.
     ///
     /// # Errors
     /// Never for a network whose probabilities are finite.
@@ -74,48 +81,57 @@ impl Denoised {
         seed: u64,
         lanes: &Lanes,
     ) -> Result<Self> {
-        let look = |item| {
-            let patch = pool.draw(crop, &mut generator(seed, Stream::Denoise, 0, item));
-            let shape = [1, patch.slices, patch.height, patch.width];
-            let probabilities = network.probabilities(patch.image.clone(), shape);
-            (patch, probabilities)
+        // What a network makes of a pixel depends on what else is in the window; so as in a result, windows overlap.
+        let sweep = Sweep::over_patches(pool.slices(), crop, classes);
+        let look = |item| -> Result<(Patch, Vec<f32>)> {
+            let patch = pool.draw(2 * crop, &mut generator(seed, Stream::Denoise, 0, item));
+            let shape = Shape::new(patch.slices, patch.height, patch.width);
+            let (volume, middle) = (Memory::new(shape, patch.image.clone())?, patch.slices / 2);
+            let mut probabilities = Vec::new();
+            let predict = |images, shape| network.probabilities(images, shape);
+            sweep.blended(&volume, &predict, middle..middle + 1, |_, _, found| {
+                probabilities = found.to_vec();
+                Ok(())
+            })?;
+            Ok((patch, probabilities))
         };
-        let crops: Vec<usize> = (0..(PIXELS / (crop * crop)).max(1)).collect();
+        let crops: Vec<usize> = (0..(PIXELS / (4 * crop * crop)).max(1)).collect();
 
         let sums = lanes.map(crops.clone(), |item| {
-            let (patch, probabilities) = look(item);
-            Sums::of(&patch, &probabilities)
+            let (patch, probabilities) = look(item)?;
+            Ok(Sums::of(&patch, &probabilities))
         });
+        let sums = sums.into_iter().collect::<Result<Vec<_>>>()?;
         let sums = sums.iter().fold(Sums::none(classes), Sums::and);
         let means = sums.means();
         let found = lanes.map(crops, |item| {
-            let (patch, probabilities) = look(item);
-            (patch.middle().to_vec(), expected(&probabilities, &means), patch.width)
+            let (patch, probabilities) = look(item)?;
+            Ok((patch.middle().to_vec(), expected(&probabilities, &means), patch.width))
         });
+        let found = found.into_iter().collect::<Result<Vec<_>>>()?;
 
-        let fine = |bins| Histogram::uniform(0.0, 1.0, bins);
-        let (mut before, mut after, mut all) = (fine(BINS)?, fine(BINS)?, fine(1 << 12)?);
-        for (scanned, values, _) in &found {
-            before.add(scanned);
-            all.add(values);
+        let mut fine = Histogram::uniform(0.0, 1.0, 1 << 12)?;
+        found.iter().for_each(|(_, values, _)| fine.add(values));
+        let bands = if fine.distinct() > BANDS { KMeans {}.fit_all(&fine, BANDS)?.pop() } else { None };
+        let bin = |value: f32| ((value * BINS as f32) as usize).min(BINS - 1);
+        let (mut before, mut after, mut scanned) = (vec![0; BINS], vec![0; BINS], vec![0.0; BINS]);
+        for (grey, values, width) in &found {
+            let rims =
+                bands.as_ref().map_or_else(|| Ok(vec![false; values.len()]), |b| rims(b, values, *width))?;
+            for ((&grey, &value), rim) in grey.iter().zip(values).zip(rims) {
+                before[bin(grey)] += 1;
+                if !rim {
+                    after[bin(value)] += 1;
+                    scanned[bin(value)] += f64::from(grey);
+                }
+            }
         }
-        let bands = if all.distinct() > BANDS { KMeans {}.fit_all(&all, BANDS)?.pop() } else { None };
-        let rims =
-            bands.as_ref().map(|bands| Rims::new(bands.means.iter().map(|&mean| mean as f32).collect()));
-        for (_, values, width) in &found {
-            let (Some(bands), Some(rims)) = (&bands, &rims) else {
-                after.add(values);
-                continue;
-            };
-            let mut labels = vec![0_u8; values.len()];
-            bands.assign_slice(values, &mut labels)?;
-            let mut resolved = labels.clone();
-            rims.resolve(values, &mut resolved, *width);
-            let same = labels.iter().zip(&resolved).map(|(label, resolved)| label == resolved);
-            let left: Vec<f32> = values.iter().zip(same).filter(|(_, same)| *same).map(|(v, _)| *v).collect();
-            after.add(&left);
-        }
-        Ok(Self { scale, before: before.counts().to_vec(), after: after.counts().to_vec() })
+        let wide = f64::from(scale.high) - f64::from(scale.low);
+        let mean = |(sum, count): (f64, &u64)| {
+            if *count == 0 { 0.0 } else { f64::from(scale.low) + wide * sum / *count as f64 }
+        };
+        let scanned = scanned.into_iter().zip(&after).map(mean).collect();
+        Ok(Self { scale, before, after, scanned })
     }
 
     /// The peaks, by ascending grey value.
@@ -130,12 +146,18 @@ impl Denoised {
             .iter()
             .zip(ends)
             .enumerate()
-            .map(|(index, (summit, end))| Peak {
-                value: self.value(summit.top),
-                share: counts[summit.valley..end].iter().sum::<f64>() / all,
-                valley: (index > 0).then(|| {
-                    height(summit.valley) / f64::min(height(summit.top), height(found[index - 1].top))
-                }),
+            .map(|(index, (summit, end))| {
+                let bins = summit.valley..end;
+                let count = counts[bins.clone()].iter().sum::<f64>();
+                let sum = bins.map(|bin| counts[bin] * self.scanned[bin]).sum::<f64>();
+                Peak {
+                    bin: summit.top,
+                    value: sum / count.max(1.0),
+                    share: count / all,
+                    valley: (index > 0).then(|| {
+                        height(summit.valley) / f64::min(height(summit.top), height(found[index - 1].top))
+                    }),
+                }
             })
             .collect()
     }
@@ -145,6 +167,15 @@ impl Denoised {
         let (low, high) = (f64::from(self.scale.low), f64::from(self.scale.high));
         low + (high - low) * (bin as f64 + 0.5) / self.after.len() as f64
     }
+}
+
+/// Which of some grey values without noise, `[h, width]`, are rims between bands of them.
+fn rims(bands: &Clusters, values: &[f32], width: usize) -> Result<Vec<bool>> {
+    let mut labels = vec![0_u8; values.len()];
+    bands.assign_slice(values, &mut labels)?;
+    let mut resolved = labels.clone();
+    Rims::new(bands.means.iter().map(|&mean| mean as f32).collect()).resolve(values, &mut resolved, width);
+    Ok(labels.iter().zip(&resolved).map(|(label, resolved)| label != resolved).collect())
 }
 
 /// For each class the sum of its probabilities, and that of probability times grey value.
@@ -285,12 +316,15 @@ mod tests {
 
     #[test]
     fn peaks_have_values_and_shares() {
-        let mut after = vec![0; BINS];
-        (after[100], after[300]) = (30_000, 10_000);
-        let denoised = Denoised { scale: Scale { low: 100.0, high: 500.0 }, before: after.clone(), after };
-        let peaks = denoised.peaks();
-        assert_eq!(peaks.iter().map(|peak| peak.value).collect::<Vec<_>>(), [200.5, 400.5]);
-        assert_eq!(peaks.iter().map(|peak| peak.share).collect::<Vec<_>>(), [0.75, 0.25]);
+        let (mut after, mut scanned) = (vec![0; BINS], vec![0.0; BINS]);
+        (after[100], after[101], after[300]) = (20_000, 10_000, 10_000);
+        (scanned[100], scanned[101], scanned[300]) = (150.0, 180.0, 420.0);
+        let scale = Scale { low: 100.0, high: 500.0 };
+        let peaks = Denoised { scale, before: after.clone(), after, scanned }.peaks();
+        let all = |of: fn(&Peak) -> f64| peaks.iter().map(of).collect::<Vec<_>>();
+        assert_eq!(peaks.iter().map(|peak| peak.bin).collect::<Vec<_>>(), [100, 300]);
+        assert_eq!(all(|peak| peak.value), [160.0, 420.0]);
+        assert_eq!(all(|peak| peak.share), [0.75, 0.25]);
         assert!(peaks[0].valley.is_none() && peaks[1].valley.is_some_and(|valley| valley < 0.001));
     }
 

@@ -80,6 +80,14 @@ impl Sweep {
         }
     }
 
+    /// The sweep of patches of so many slices, whose grey values are scaled already, in windows of `tile` pixels a side that
+    /// overlap by half.
+    pub fn over_patches(slices: usize, tile: usize, classes: usize) -> Self {
+        let (scale, pixels) = (Scale { low: 0.0, high: 1.0 }, Self::PIXELS[0]);
+        let (rims, lanes, parameters) = (None, 1, 0);
+        Self { depth: 1, slices, classes, tile, overlap: tile / 2, scale, rims, pixels, lanes, parameters }
+    }
+
     /// Pixels of a window, for slices of this size.
     fn window(&self, shape: Shape) -> usize {
         (self.tile.min(shape.y) * self.tile.min(shape.x)).max(1)

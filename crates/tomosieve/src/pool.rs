@@ -199,6 +199,11 @@ impl Pool {
         Patch { slices: self.slices, height, width, image, labels }
     }
 
+    /// c, slices of a crop.
+    pub fn slices(&self) -> usize {
+        self.slices
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.bricks.iter().map(|b| b.labels.len() * BYTES_PER_VOXEL).sum()

@@ -289,7 +289,8 @@ mod tests {
 
     #[test]
     fn it_says_how_many_peaks_there_are() {
-        let peaks: Vec<Peak> = [0.1, 0.5, 0.7].map(|value| Peak { value, share: 0.3, valley: None }).to_vec();
+        let peaks: Vec<Peak> =
+            [0.1, 0.5, 0.7].map(|value| Peak { bin: 0, value, share: 0.3, valley: None }).to_vec();
         let said = |peaks: &[Peak], classes| {
             let mut out = String::new();
             without_noise(&mut out, peaks, classes).unwrap();

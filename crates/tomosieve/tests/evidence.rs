@@ -76,6 +76,10 @@ fn phases_that_noise_hides_have_peaks_without_it() {
     let denoised = Denoised::of(&network, &pool, [64, 10], SCALE, 0, &Lanes::new(1).unwrap()).unwrap();
     let values: Vec<f64> = denoised.peaks().iter().map(|peak| peak.value).collect();
     assert_eq!(values.len(), 4, "{values:?}");
+    assert!(
+        values.iter().zip([0.12, 0.45, 0.63, 0.9]).all(|(found, put)| (found - put).abs() < 0.02),
+        "{values:?}"
+    );
     let scanned = Denoised { after: denoised.before.clone(), ..denoised.clone() };
     assert_eq!(scanned.peaks().len(), 3, "{:?}", scanned.peaks());
     // Of the rims, which have values between all phases, hardly any is left.
