@@ -1,8 +1,6 @@
 //! The crops on which stage 3 judges its teacher, without labels.
 //!
-//! What a map is worth is for a slice to tell that it was not made from ([`structure`]). A network has to do without the
-//! slice it segments, which then confirms or does not what the network made of its neighbours; pseudo labels, which come from
-//! their own slice, are judged by one of its neighbours.
+//! What a map is worth ([`structure`]) is for the slices beside it to tell, whose noise is another one.
 
 use crate::batches::{Stream, generator};
 use crate::confidence::most_likely;
@@ -20,9 +18,7 @@ const DRAWS: usize = 8;
 
 /// Seeded crops, without any view, in which every class has its part.
 pub struct Jury {
-    /// Their middle slices hidden behind a neighbour.
     crops: Vec<Patch>,
-    /// Of the middle slices.
     contrasts: Vec<Contrasts>,
     /// Of the classes, grey values.
     means: Vec<f32>,
@@ -63,24 +59,13 @@ impl Jury {
     /// A jury of crops of `crop` pixels a side, for classes of these mean grey values, ascending.
     pub fn new(pool: &Pool, crop: usize, means: &[f32], rims: Option<Rims>, seed: u64) -> Self {
         let classes = means.len();
-        let mut crops: Vec<Patch> = (0..Self::count(crop, classes))
+        let crops: Vec<Patch> = (0..Self::count(crop, classes))
             .map(|item| draw(pool, crop, (item % classes) as u8, seed, item))
             .collect();
-        let seen_from = |slice: fn(&Patch, usize) -> &[f32]| -> Vec<Contrasts> {
-            crops
-                .iter()
-                .enumerate()
-                .map(|(item, crop)| Contrasts::of(slice(crop, item), crop.width))
-                .collect()
-        };
-        let beside = seen_from(|crop, item| {
-            if crop.slices > 1 { crop.slice(crop.slices / 2 + 1 - 2 * (item % 2)) } else { crop.middle() }
-        });
+        let contrasts: Vec<Contrasts> =
+            crops.iter().map(|crop| Contrasts::of(&beside(crop), crop.width)).collect();
         let maps = crops.iter().map(|crop| crop.labels.as_slice());
-        let pseudo_labels = Verdict::on(maps, means, &beside);
-        drop(beside);
-        let contrasts = seen_from(|crop, _| crop.middle());
-        crops.iter_mut().enumerate().for_each(|(item, crop)| crop.hide_middle(item % 2 == 0));
+        let pseudo_labels = Verdict::on(maps, means, &contrasts);
         Self { crops, contrasts, means: means.to_vec(), rims, pseudo_labels }
     }
 
@@ -115,6 +100,16 @@ pub fn confirmed(pool: &Pool, crop: usize, network: &dyn Predict, seed: u64) -> 
         total += found.len();
     }
     same as f64 / total as f64
+}
+
+/// The mean of the slices on both sides of a crop's middle slice; the middle slice itself where there are none.
+fn beside(crop: &Patch) -> Vec<f32> {
+    if crop.slices == 1 {
+        return crop.middle().to_vec();
+    }
+    let middle = crop.slices / 2;
+    let sides = crop.slice(middle - 1).iter().zip(crop.slice(middle + 1));
+    sides.map(|(below, above)| 0.5 * (below + above)).collect()
 }
 
 /// Of some crops the one that has most of class `wanted`; an eighth of its pixels is enough.

@@ -81,8 +81,8 @@ fn compose(
         writeln!(
             out,
             "Structure that the image confirms: {pseudo_labels:.2} in the pseudo labels, {train:.2} after stage 2, \
-             {correct:.2} in the result, which is the network after {} steps of stage 3: boundaries count for it where grey \
-             values that they were not made from change across them, and against it where they do not.\n",
+             {correct:.2} in the result, which is the network after {} steps of stage 3: boundaries count for it where the grey \
+             values of the neighbouring slices change across them, and against it where they do not.\n",
             outcome.steps
         )?;
         starts(&mut out, outcome)?;
