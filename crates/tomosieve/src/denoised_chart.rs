@@ -28,7 +28,10 @@ pub(crate) fn draw(denoised: &Denoised) -> RgbImage {
         y: (LEAST, 0.0),
     };
     frame.draw(&mut canvas, "voxels by grey value (log10): scanned, without noise");
-    frame.line(&mut canvas, &curve(&denoised.before, &|bin| denoised.value(bin)), GREY);
+    // Few grey values, as of 8 bits, leave bins between them empty.
+    let scanned = curve(&denoised.before, &|bin| denoised.value(bin)).into_iter().zip(&denoised.before);
+    let scanned: Vec<_> = scanned.filter(|(_, count)| **count > 0).map(|(point, _)| point).collect();
+    frame.line(&mut canvas, &scanned, GREY);
     let inside = |point: &&(f64, f64)| (frame.x.0..=frame.x.1).contains(&point.0);
     frame.line(&mut canvas, &after.iter().filter(inside).copied().collect::<Vec<_>>(), BLUE);
     for peak in peaks {

@@ -78,12 +78,15 @@ fn compose(
     }
     if let Some(outcome) = &provenance.correction {
         let Structure { pseudo_labels, train, correct } = outcome.structure;
+        let network = match outcome.steps {
+            0 => "of stage 2".to_owned(),
+            steps => format!("after {steps} steps of stage 3"),
+        };
         writeln!(
             out,
             "Structure that the image confirms: {pseudo_labels:.2} in the pseudo labels, {train:.2} after stage 2, \
-             {correct:.2} in the result, which is the network after {} steps of stage 3: boundaries count for it where the grey \
+             {correct:.2} in the result, which is the network {network}: boundaries count for it where the grey \
              values of the neighbouring slices change across them, and against it where they do not.\n",
-            outcome.steps
         )?;
         starts(&mut out, outcome)?;
     }
@@ -198,20 +201,19 @@ fn learned(out: &mut String, learning: &Learning) -> std::fmt::Result {
 fn without_noise(out: &mut String, peaks: &[Peak], classes: usize) -> std::fmt::Result {
     let values = peaks.iter().map(Peak::at).collect::<Vec<_>>().join(", ");
     let plural = if peaks.len() == 1 { "" } else { "s" };
-    write!(
-        out,
-        "Without their noise, as stage 2 knows them, grey values have {} peak{plural}: at {values}. ",
-        peaks.len()
-    )?;
     // A rare phase has none beside a frequent one, and a rim that is left may have one.
     let advice = if peaks.len() + 1 < classes {
-        format!("That is fewer than {classes} classes; some of these may be shades of one phase. ")
+        format!(" That is fewer than {classes} classes; some of these may be shades of one phase.")
     } else if peaks.len() > classes + 1 {
-        format!("That is more than {classes} classes; some of these may hold several phases. ")
+        format!(" That is more than {classes} classes; some of these may hold several phases.")
     } else {
         String::new()
     };
-    writeln!(out, "{advice}\n")
+    writeln!(
+        out,
+        "Without their noise, as stage 2 knows them, grey values have {} peak{plural}: at {values}.{advice}\n",
+        peaks.len()
+    )
 }
 
 /// How the starts ended, if there was more than one.
