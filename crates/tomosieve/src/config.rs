@@ -186,7 +186,7 @@ pub struct CorrectConfig {
     pub class_weight_power: f64,
     /// How often the teacher is checked.
     pub checks: usize,
-    /// Whether a failed check restores the last good teacher and ends the stage.
+    /// Whether a failed check ends the stage and restores the teacher with most structure.
     pub guard: bool,
     /// A class may not shrink below this multiple of its pseudo-label share.
     pub guard_low: f64,

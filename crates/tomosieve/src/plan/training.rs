@@ -79,7 +79,7 @@ impl Training<'_> {
     }
 
     /// Copies of the weights that it has of a start: the student's, Adam's two moments, in stage 3 the teacher's and the
-    /// last good one's, and what is read or written at its ends or follows the student.
+    /// kept one's, and what is read or written at its ends or follows the student.
     pub(super) fn copies(&self) -> usize {
         if self.views > 1 { 7 } else { 4 }
     }
