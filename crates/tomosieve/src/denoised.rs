@@ -29,8 +29,8 @@ const BINS: usize = 400;
 const BANDS: usize = 10;
 /// How often the histogram is smoothed by [¼ ½ ¼], which makes a Gaussian of two bins' standard deviation.
 const SMOOTHED: usize = 8;
-/// Share of the voxels, in a bin, that is as good as none.
-const NONE: f64 = 1e-5;
+/// Share of the voxels, in a bin, that is as good as none: a few of those that are looked at.
+const NONE: f64 = 5e-5;
 /// How high a valley stands at most, as a share of the lower one of its two peaks, for these to be two.
 const FILLED: f64 = 2.0 / 3.0;
 

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run --release --example quality -- phantoms OUTPUT [PRESET [NAME|KEY=VALUE...]]
 //! cargo run --release --example quality -- variants OUTPUT [NAME|KEY=VALUE...]
-//! cargo run --release --example quality -- classes OUTPUT
+//! cargo run --release --example quality -- classes OUTPUT [NAME|KEY=VALUE...]
 //! cargo run --release --example quality -- surplus OUTPUT [NAME|KEY=VALUE...]
 //! cargo run --release --example quality -- real FOLDER OUTPUT [PRESET [NAME|KEY=VALUE...]]
 //! cargo run --release --example quality -- semi FOLDER OUTPUT [NAME|KEY=VALUE...]
@@ -79,7 +79,7 @@ fn main() -> Result<()> {
             table(Path::new(output), listed(usize::MAX), preset, more)
         }
         ["variants", output, ref more @ ..] => table(Path::new(output), variants(), "quick", more),
-        ["classes", output] => class_counts(Path::new(output)),
+        ["classes", output, ref more @ ..] => class_counts(Path::new(output), more),
         ["surplus", output, ref more @ ..] => surplus(Path::new(output), more),
         ["real", folder, output] => real(Path::new(folder), Path::new(output), "quick", &[]),
         ["real", folder, output, preset, ref more @ ..] => {
@@ -89,7 +89,7 @@ fn main() -> Result<()> {
         ["guard", ref studies @ ..] if !studies.is_empty() => guard::table(studies),
         ["starts", ref studies @ ..] if !studies.is_empty() => starts::table(studies),
         _ => Err(Error::Config(
-            "usage: quality phantoms OUTPUT [PRESET [NAME|KEY=VALUE...]] | variants OUTPUT [NAME|KEY=VALUE...] | classes OUTPUT | surplus OUTPUT [NAME|KEY=VALUE...] | real FOLDER OUTPUT [PRESET [NAME|KEY=VALUE...]] | semi FOLDER OUTPUT [NAME|KEY=VALUE...] | guard STUDY.json... | starts STUDY.json..."
+            "usage: quality phantoms OUTPUT [PRESET [NAME|KEY=VALUE...]] | variants OUTPUT [NAME|KEY=VALUE...] | classes OUTPUT [NAME|KEY=VALUE...] | surplus OUTPUT [NAME|KEY=VALUE...] | real FOLDER OUTPUT [PRESET [NAME|KEY=VALUE...]] | semi FOLDER OUTPUT [NAME|KEY=VALUE...] | guard STUDY.json... | starts STUDY.json..."
                 .into(),
         )),
     }
@@ -199,13 +199,18 @@ fn surplus(output: &Path, words: &[&str]) -> Result<()> {
 }
 
 /// How many classes are found in two phantoms of each row.
-fn class_counts(output: &Path) -> Result<()> {
+fn class_counts(output: &Path, words: &[&str]) -> Result<()> {
     println!("| volume | classes | found | why |\n|---|--:|--:|---|");
-    for spec in listed(2) {
+    let asked = Asked::new(words);
+    for spec in listed(2).into_iter().filter(|spec| asked.has(&name_of(*spec))) {
         let (name, folder) = (name_of(spec), phantom(output, spec)?);
         let input = Input::open(&folder.join("volume"), &OpenOptions::default())?;
-        let (config, _) = plan::fit(Layers::defaults()?.preset("quick")?.build()?, input.shape());
-        let run = RunDir::create(&output.join("runs-classes").join(&name))?;
+        let mut layers = Layers::defaults()?.preset("quick")?;
+        for setting in asked.settings(&[]) {
+            layers = layers.set(&setting)?;
+        }
+        let (config, _) = plan::fit(layers.build()?, input.shape());
+        let run = RunDir::create(&asked.runs(&output.join("classes")).join(&name))?;
         let found = classes::find(&config, &input, &run, &Silent)?;
         println!("| {name} | {} | {} | {found} |", spec.sample.info().classes.len(), found.classes);
     }
