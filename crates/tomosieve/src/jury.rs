@@ -136,3 +136,20 @@ fn segment(network: &dyn Predict, crop: &Patch) -> Vec<u8> {
     let probabilities = network.probabilities(crop.image.clone(), shape);
     (0..plane).map(|pixel| most_likely(&probabilities, pixel, plane).0).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slice_itself_is_not_asked() {
+        let image: Vec<f32> = (0..3 * 4).map(|i| i as f32).collect();
+        let crop = Patch::new(3, 2, 2, image, vec![0; 4]);
+        let mut changed = crop.clone();
+        changed.image[4..8].fill(0.0);
+        assert_eq!(beside(&changed), beside(&crop));
+        assert_eq!(beside(&crop), [4.0, 5.0, 6.0, 7.0]);
+        let single = Patch::new(1, 1, 2, vec![0.25, 0.5], vec![0; 2]);
+        assert_eq!(beside(&single), [0.25, 0.5], "there is no other");
+    }
+}

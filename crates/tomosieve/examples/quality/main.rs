@@ -205,10 +205,7 @@ fn class_counts(output: &Path, words: &[&str]) -> Result<()> {
     for spec in listed(2).into_iter().filter(|spec| asked.has(&name_of(*spec))) {
         let (name, folder) = (name_of(spec), phantom(output, spec)?);
         let input = Input::open(&folder.join("volume"), &OpenOptions::default())?;
-        let mut layers = Layers::defaults()?.preset("quick")?;
-        for setting in asked.settings(&[]) {
-            layers = layers.set(&setting)?;
-        }
+        let layers = layers("quick", &asked.settings(&[]))?;
         let (config, _) = plan::fit(layers.build()?, input.shape());
         let run = RunDir::create(&asked.runs(&output.join("classes")).join(&name))?;
         let found = classes::find(&config, &input, &run, &Silent)?;
@@ -305,6 +302,11 @@ fn row(name: &str, seed: u64, stage: &str, scores: &Scores, measured: &str) {
     println!("| {name} | {seed} | {stage} | {accuracy:.1} | {miou:.1} | {} | {measured} |", iou.join(", "));
 }
 
+/// A preset, and settings that change it.
+fn layers(preset: &str, settings: &[String]) -> Result<Layers> {
+    settings.iter().try_fold(Layers::defaults()?.preset(preset)?, |layers, setting| layers.set(setting))
+}
+
 /// Segments a volume and scores every stage; the note tells where the guard stepped in.
 fn segment(
     volume: &Path,
@@ -316,10 +318,7 @@ fn segment(
 ) -> Result<(Evaluation, RunDir, String)> {
     let options = OpenOptions::default();
     let input = Input::open(volume, &options)?;
-    let mut layers = Layers::defaults()?.preset(preset)?.set(&format!("seed={seed}"))?;
-    for setting in settings {
-        layers = layers.set(setting)?;
-    }
+    let layers = layers(preset, &[&[format!("seed={seed}")], settings].concat())?;
     let run = pipeline::segment(layers.build()?, &input, &options, output, &Silent)?;
     let truth = Truth::new(RunDir::open_labels(truth)?, SPECIAL)?;
     let evaluation = evaluate::record(&run, &truth, &Silent)?;
