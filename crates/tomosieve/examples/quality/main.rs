@@ -205,7 +205,7 @@ fn class_counts(output: &Path, words: &[&str]) -> Result<()> {
     for spec in listed(2).into_iter().filter(|spec| asked.has(&name_of(*spec))) {
         let (name, folder) = (name_of(spec), phantom(output, spec)?);
         let input = Input::open(&folder.join("volume"), &OpenOptions::default())?;
-        let layers = layers("quick", &asked.settings(&[]))?;
+        let layers = layers("quick", &asked.settings)?;
         let (config, _) = plan::fit(layers.build()?, input.shape());
         let run = RunDir::create(&asked.runs(&output.join("classes")).join(&name))?;
         let found = classes::find(&config, &input, &run, &Silent)?;
@@ -303,8 +303,9 @@ fn row(name: &str, seed: u64, stage: &str, scores: &Scores, measured: &str) {
 }
 
 /// A preset, and settings that change it.
-fn layers(preset: &str, settings: &[String]) -> Result<Layers> {
-    settings.iter().try_fold(Layers::defaults()?.preset(preset)?, |layers, setting| layers.set(setting))
+fn layers(preset: &str, settings: &[impl AsRef<str>]) -> Result<Layers> {
+    let layers = Layers::defaults()?.preset(preset)?;
+    settings.iter().try_fold(layers, |layers, setting| layers.set(setting.as_ref()))
 }
 
 /// Segments a volume and scores every stage; the note tells where the guard stepped in.

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use tomosieve::Result;
-use tomosieve::config::{Config, Layers};
+use tomosieve::config::Config;
 use tomosieve::input::Input;
 use tomosieve::metrics::Scores;
 use tomosieve::plan;
@@ -14,7 +14,7 @@ use tomosieve::stages::evaluate::Truth;
 use tomosieve::stages::{Context, cluster, correct, predict, train};
 use tomosieve_volume::OpenOptions;
 
-use crate::{Place, SEEDS, SPECIAL};
+use crate::{Place, SEEDS, SPECIAL, layers};
 
 /// A volume, a preset, and settings that change it.
 pub(crate) struct References<'a> {
@@ -74,9 +74,11 @@ impl References<'_> {
     }
 
     fn config(&self, changed: &[&str]) -> Result<Config> {
-        let layers = Layers::defaults()?.preset(self.preset)?.set(&format!("seed={}", SEEDS[0]))?;
-        let mut settings = self.settings.iter().map(String::as_str).chain(changed.iter().copied());
-        settings.try_fold(layers, Layers::set)?.build()
+        let seed = format!("seed={}", SEEDS[0]);
+        let own = self.settings.iter().map(String::as_str);
+        let settings: Vec<&str> =
+            [seed.as_str()].into_iter().chain(own).chain(changed.iter().copied()).collect();
+        layers(self.preset, &settings)?.build()
     }
 
     fn scores(&self, labels: &Path) -> Result<Scores> {
