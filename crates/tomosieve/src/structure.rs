@@ -4,7 +4,8 @@
 //! by about as much as the two are apart. Each pair of neighbouring pixels of different classes counts its contrast, in units
 //! of noise, less what a boundary costs: a quarter of the distance between the means of its classes, which is less than half of what
 //! a sharp edge between them looks like through the blur of scanner and smoothing, and half the noise at least. What it counts is
-//! limited to ±3, so that strong edges do not outweigh faint ones. The score is the sum over all pairs per pixel pair. A map
+//! limited to ±3, so that strong edges do not outweigh faint ones. A line no wider than a contrast reaches, as a crack, is seen with
+//! less than its height, how much less no one knows: its two boundaries cost half the noise. The score is the sum over all pairs per pixel pair. A map
 //! that follows noise scores low, and so does one that has lost a faint phase, or in which one phase has swallowed another whose
 //! edges are not as high.
 //!
@@ -14,8 +15,6 @@
 //!
 //! The slice that confirms is not to be the one that was segmented, whose noise would confirm itself.
 
-use std::cmp::Ordering;
-
 /// Standard deviation of the smoothing, pixels, and half the width of its kernel.
 const SIGMA: f32 = 1.0;
 const RADIUS: usize = 3;
@@ -23,8 +22,10 @@ const RADIUS: usize = 3;
 const LIMIT: f32 = 3.0;
 /// Cost of a boundary: a share of the distance between its classes, and in units of noise at least.
 const COST: [f32; 2] = [0.25, 0.5];
-/// Pixels across which a contrast is taken, less one: boundaries as close as that see the same edge.
+/// Pixels across which a contrast is taken, on top of the two of a pair: boundaries as close as that see the same edge.
 const REACH: usize = 2;
+/// Pixels that a line may be wide for a contrast to look across both of its boundaries.
+const LINE: usize = REACH + 1;
 
 /// Contrasts of neighbouring pixels of one slice, by which any segmentation of it can be scored.
 #[derive(Debug, Clone)]
@@ -62,18 +63,22 @@ impl Contrasts {
     fn confirm(&self, labels: &[u8], sums: &mut Sums<'_>) {
         let w = self.width;
         let height = labels.len() / w;
-        // A line of pairs of pixels, which begins at pixel `at` and goes on every `step` pixels; its contrasts begin at `first`.
+        // A row or column of pairs of pixels, which begins at pixel `at` and goes on every `step` pixels; its contrasts begin at `first`.
+        let mut ways = Vec::with_capacity(w.max(height));
         let mut line = |at: usize, step: usize, contrasts: &[f32], first: usize, pairs: usize| {
-            let mut before = [Ordering::Equal; REACH]; // the pair before, and those before it
-            for pair in 0..pairs {
-                let (a, b) = (labels[at + pair * step], labels[at + (pair + 1) * step]);
-                let way = a.cmp(&b);
-                if way.is_ne() && before.into_iter().find(|way| way.is_ne()) != Some(way) {
-                    let contrast = contrasts[first + pair * step];
-                    sums.add(a.min(b), a.max(b), if way.is_lt() { contrast } else { -contrast });
+            let label = |pixel: usize| labels[at + pixel * step];
+            ways.clear();
+            ways.extend((0..pairs).map(|pair| label(pair).cmp(&label(pair + 1))));
+            for (pair, way) in ways.iter().enumerate().filter(|(_, way)| way.is_ne()) {
+                let before = ways[pair.saturating_sub(REACH)..pair].iter().rfind(|way| way.is_ne());
+                if before == Some(way) {
+                    continue;
                 }
-                before.rotate_right(1);
-                before[0] = way;
+                let near = &ways[pair.saturating_sub(LINE)..pairs.min(pair + LINE + 1)];
+                let contrast = contrasts[first + pair * step];
+                let (a, b) = (label(pair), label(pair + 1));
+                let rise = if way.is_lt() { contrast } else { -contrast };
+                sums.add(a.min(b), a.max(b), rise, near.contains(&way.reverse()));
             }
         };
         for y in 0..height {
@@ -95,12 +100,13 @@ struct Sums<'a> {
 }
 
 impl Sums<'_> {
-    /// Adds a boundary at which the image rises by so much from class `lower` to class `upper`.
-    fn add(&mut self, lower: u8, upper: u8, rise: f32) {
+    /// Adds a boundary at which the image rises by so much from class `lower` to class `upper`, of a thin line or not.
+    fn add(&mut self, lower: u8, upper: u8, rise: f32, thin: bool) {
         let (lower, upper) = (usize::from(lower), usize::from(upper));
         let Some(mean) = self.means.get(upper) else { return };
         let [share, least] = COST;
-        let cost = (share * (mean - self.means[lower]) / self.noise).max(least);
+        let whole = share * (mean - self.means[lower]) / self.noise;
+        let cost = if thin { least } else { whole.max(least) };
         self.worth[lower * self.means.len() + upper] +=
             f64::from((rise / self.noise - cost).clamp(-LIMIT, LIMIT));
     }
@@ -223,6 +229,21 @@ mod tests {
         // What goes up and down again is two boundaries, both of which count.
         let thin = worth(&[0, 0, 1, 0, 0, 0], &[0.0, 0.3, -0.3, 0.0, 0.0], &means);
         assert!((thin - 2.0 * (3.0 - 0.5)).abs() < 1e-5, "{thin}");
+    }
+
+    #[test]
+    fn a_thin_line_costs_little() {
+        // It rises by as much as its noise, between classes twenty times that apart: a quarter of it would cost five.
+        let means = [0.0, 2.0];
+        let line = |width: usize| {
+            let labels: Vec<u8> = (0..16).map(|x| u8::from((4..4 + width).contains(&x))).collect();
+            let rise = |x: usize| 0.1 * (f32::from(labels[x + 1]) - f32::from(labels[x]));
+            worth(&labels, &(0..15).map(rise).collect::<Vec<_>>(), &means)
+        };
+        for width in 1..=LINE {
+            assert!((line(width) - 2.0 * 0.5).abs() < 1e-5, "{width}: {}", line(width));
+        }
+        assert_eq!(line(LINE + 1), 0.0, "what is that wide has to show its height");
     }
 
     #[test]

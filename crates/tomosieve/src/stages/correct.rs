@@ -102,7 +102,7 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
     let key = Ledger::key(Stage::Correct, config, input);
     let pool = context.pool(&stage1)?;
     let rims = context.rims(&stage1);
-    let jury = Jury::new(&pool, settings.crop, &stage1.scaled_means(), rims.clone(), config.seed);
+    let jury = Jury::new(&pool, settings.crop, &stage1.scaled_means(), rims.clone());
     let (lanes, of_parts) = context.lanes(settings.crop, settings.batch)?;
     let stage = Correction { context, stage1: &stage1, device, total, pool, rims, jury, lanes, of_parts };
 
