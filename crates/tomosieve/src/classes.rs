@@ -91,6 +91,8 @@ pub fn find(config: &Config, input: &Input, run: &RunDir, progress: &dyn Progres
 pub fn trial(config: &Config) -> Config {
     let mut config = config.clone();
     (config.input.classes, config.starts) = (MOST, 1);
+    // Means ask how likely each class really is.
+    config.train.rare = 0.0;
     config
 }
 

@@ -148,6 +148,8 @@ pub struct TrainConfig {
     pub settled: f64,
     /// How often in `steps` that is looked at.
     pub checks: usize,
+    /// γ: a class that is hardly found weighs its rarity to this power ([`crate::settling`]); 0 = as all others.
+    pub rare: f64,
     /// Millions of voxels held in memory to draw crops from, in stage 3 too.
     pub pool: usize,
     /// Share of each batch that is shown under strong views.
@@ -306,8 +308,9 @@ impl Config {
             &c.threshold,
             "a probability in [0, 1)",
         )?;
-        let power = c.class_weight_power;
-        require((0.0..=2.0).contains(&power), "correct.class_weight_power", &power, "0 to 2")?;
+        for (name, power) in [("train.rare", t.rare), ("correct.class_weight_power", c.class_weight_power)] {
+            require((0.0..=2.0).contains(&power), name, &power, "0 to 2")?;
+        }
         require(c.checks >= 1, "correct.checks", &c.checks, "at least 1")?;
         require(
             (0.0..1.0).contains(&c.guard_low) && c.guard_high > 1.0,

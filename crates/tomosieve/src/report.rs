@@ -179,9 +179,9 @@ fn pictures(out: &mut String, run: &RunDir) -> std::fmt::Result {
 
 /// When stage 2 ended, and why.
 fn learned(out: &mut String, learning: &Learning) -> std::fmt::Result {
-    let Learning { steps, most, full, checks } = learning;
-    let Some(Check { found, .. }) = checks.last() else { return Ok(()) };
-    let recalls = found.recalls().map(|recall| recall.map_or("–".to_owned(), percent)).collect::<Vec<_>>();
+    let Learning { steps, most, full, checks, weights } = learning;
+    let Some(Check { found: last, .. }) = checks.last() else { return Ok(()) };
+    let recalls = last.recalls().map(|recall| recall.map_or("–".to_owned(), percent)).collect::<Vec<_>>();
     let found =
         format!("in the end the network found {} of the labels of its classes again", recalls.join(", "));
     match full {
@@ -194,7 +194,20 @@ fn learned(out: &mut String, learning: &Learning) -> std::fmt::Result {
             out,
             "Stage 2 had settled after {full} of at most {most} steps and took {steps}; {found}.\n"
         ),
+    }?;
+    for (class, weight) in weights.iter().flatten().enumerate().filter(|(_, weight)| **weight != 1.0) {
+        writeln!(
+            out,
+            "Of class {class} hardly anything was found at first. It is rare, and from then on weighed {weight:.1} times as much as the most frequent one (`train.rare`).\n"
+        )?;
     }
+    for class in last.hardly_found() {
+        writeln!(
+            out,
+            "**Of class {class} less than a third was found in the end: the result may have lost it. Look for it in the pseudo labels.**\n"
+        )?;
+    }
+    Ok(())
 }
 
 /// The peaks of the grey values without noise, and what they say of the number of classes.
@@ -269,7 +282,7 @@ mod tests {
             let mut out = String::new();
             let check = |steps, same| Check { steps, found: Found { same, of: vec![1000, 500, 0] } };
             let checks = vec![check(100, vec![500, 100, 0]), check(steps, vec![876, 250, 0])];
-            learned(&mut out, &Learning { steps, most: 4500, full, checks }).unwrap();
+            learned(&mut out, &Learning { steps, most: 4500, full, checks, weights: None }).unwrap();
             out.trim_end().to_owned()
         };
         let found = "in the end the network found 87.60 %, 50.00 %, – of the labels of its classes again.";
@@ -284,8 +297,16 @@ mod tests {
             )
         );
         assert_eq!(said(4500, 0), format!("Stage 2 took 4500 steps; {found}"));
+        let mut rare = String::new();
+        let checks = vec![Check { steps: 100, found: Found { same: vec![900, 3], of: vec![1000, 10] } }];
+        let weights = Some(vec![1.0, 10.0]);
+        learned(&mut rare, &Learning { steps: 100, most: 100, full: 0, checks, weights }).unwrap();
+        assert!(rare.contains("Of class 1 hardly anything was found at first."), "{rare}");
+        assert!(rare.contains("weighed 10.0 times as much"), "{rare}");
+        assert!(rare.contains("**Of class 1 less than a third was found in the end"), "{rare}");
         let mut nothing = String::new();
-        learned(&mut nothing, &Learning { steps: 1, most: 1, full: 0, checks: Vec::new() }).unwrap();
+        learned(&mut nothing, &Learning { steps: 1, most: 1, full: 0, checks: Vec::new(), weights: None })
+            .unwrap();
         assert_eq!(nothing, "");
     }
 

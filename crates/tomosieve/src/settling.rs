@@ -7,11 +7,19 @@
 //! one that still rises would be lost among the others. One such check may be a bad stretch, so it takes two in a row.
 //! Then the rate falls for half as many steps again, in which a network settles (a constant rate and a short cool-down do
 //! what a cosine of that length does: Hägele et al. 2024, arXiv 2405.18392).
+//!
+//! A class that is hardly found when that is first asked may never be: where it is rare and its labels are noisy, a pixel of it
+//! is more likely to bear another label, and to name that one is right more often. From then on such a class weighs
+//! (n / nₖ)^γ in the loss, `nₖ` its labels and `n` those of the class that has most (γ = ½ as in Mahajan et al. 2018,
+//! arXiv 1805.00932), and before it is found the rise is not over. All classes that are found weigh one, as ever. Several
+//! starts count together, in this as in when they end.
 
 use serde::{Deserialize, Serialize};
 
 /// Checks in a row that must find the rise over.
 const IN_A_ROW: usize = 2;
+/// A class is hardly found of whose labels less than this share is found again.
+const HARDLY: f64 = 1.0 / 3.0;
 
 /// Labels of each class, and how many of them were found again.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -54,6 +62,11 @@ impl Found {
         let (sum, classes) =
             self.recalls().flatten().fold((0.0, 0), |(sum, classes), recall| (sum + recall, classes + 1));
         if classes == 0 { 1.0 } else { sum / f64::from(classes) }
+    }
+
+    /// The classes there are of whose labels hardly any were found, less than a third.
+    pub fn hardly_found(&self) -> impl Iterator<Item = usize> + '_ {
+        self.recalls().enumerate().filter_map(|(class, recall)| (recall? < HARDLY).then_some(class))
     }
 
     /// Share of the labels of each class that were found, if there were any.
@@ -99,6 +112,20 @@ impl Settling {
         }
     }
 
+    /// What each class weighs in the loss, if not all alike: the power `gamma` of how much fewer labels it has than the class
+    /// that has most, once it was hardly found.
+    pub fn weights(&self, gamma: f64) -> Option<Vec<f32>> {
+        let all = sum(&self.checks);
+        let most = all.of.iter().copied().max()?;
+        let mut weights = vec![1.0; all.of.len()];
+        for [_, last] in (1..=self.checks.len()).filter_map(|count| quarters(&self.checks[..count])) {
+            for class in last.hardly_found() {
+                weights[class] = (most as f64 / all.of[class] as f64).powf(gamma) as f32;
+            }
+        }
+        weights.iter().any(|weight| *weight != 1.0).then_some(weights)
+    }
+
     /// Steps of the whole training, `most` at most, and those of them at the full rate. With 0 as the `least` rise it takes
     /// all of them, and the rate falls from the first on.
     pub fn length(&self, most: usize, least: f64) -> (usize, usize) {
@@ -110,23 +137,30 @@ impl Settling {
     }
 }
 
-/// By how much the recall of the class that gained most rose from the last quarter of these checks but one to the last;
-/// not before there are two checks in a quarter.
+/// By how much the recall of the class that gained most rose from the last quarter of these checks but one to the last; without
+/// bounds while a class is hardly found; not before there are two checks in a quarter.
 fn rise(checks: &[Check]) -> Option<f64> {
-    let quarter = checks.len() / 4;
-    if quarter < 2 {
-        return None;
+    let [before, last] = quarters(checks)?;
+    if last.hardly_found().next().is_some() {
+        return Some(f64::INFINITY);
     }
-    let (before, last) = checks.split_at(checks.len() - quarter);
-    let sum = |checks: &[Check]| {
-        checks.iter().fold(Found::default(), |mut sum, check| {
-            sum.add(&check.found);
-            sum
-        })
-    };
-    let (before, last) = (sum(&before[before.len() - quarter..]), sum(last));
     let rises = before.recalls().zip(last.recalls()).filter_map(|(before, last)| Some(last? - before?));
     Some(rises.fold(f64::NEG_INFINITY, f64::max))
+}
+
+/// What was found in the last quarter of these checks but one, and in the last; not before there are two checks in a quarter.
+fn quarters(checks: &[Check]) -> Option<[Found; 2]> {
+    let quarter = checks.len() / 4;
+    let (before, last) = checks.split_at(checks.len() - quarter);
+    (quarter >= 2).then(|| [sum(&before[before.len() - quarter..]), sum(last)])
+}
+
+/// What was found in all of these checks.
+fn sum(checks: &[Check]) -> Found {
+    checks.iter().fold(Found::default(), |mut sum, check| {
+        sum.add(&check.found);
+        sum
+    })
 }
 
 #[cfg(test)]
@@ -187,6 +221,26 @@ mod tests {
             settling.check(check, 0.01);
         }
         assert_eq!(settling.full, Some(9));
+    }
+
+    #[test]
+    fn a_class_that_is_hardly_found_weighs_more_and_is_waited_for() {
+        // The second class has a hundredth of the labels of the first; it begins to be found at the tenth check.
+        let checked = |checks: u64| {
+            let mut settling = Settling::default();
+            for check in 1..=checks {
+                let same = vec![900, 300, if check < 10 { 3 } else { 9 }, 0];
+                settling.add(&Found { same, of: vec![1000, 500, 10, 0] });
+                settling.check(100 * check as usize, 0.01);
+            }
+            settling
+        };
+        assert_eq!(checked(7).weights(0.5), None, "not asked yet");
+        assert_eq!(checked(8).weights(0.5), Some(vec![1.0, 1.0, 10.0, 1.0]));
+        assert_eq!(checked(8).weights(0.0), None);
+        assert_eq!(checked(20).weights(0.5), checked(8).weights(0.5), "for good");
+        // Its recall of 0.3 is constant up to the ninth check; it is 0.9 throughout both quarters at the 17th and 18th.
+        assert_eq!((checked(17).full, checked(40).full), (None, Some(1800)));
     }
 
     #[test]

@@ -78,7 +78,7 @@ fn what_cannot_be_is_refused_with_a_reason() {
     assert_eq!(
         refused("train.stepz=3"),
         "unknown setting `train.stepz`; known in [train]: batch, blind, checks, crop, epochs, keep, \
-         learning_rate, partial_volume, pool, schedule, settled, steps, strong"
+         learning_rate, partial_volume, pool, rare, schedule, settled, steps, strong"
     );
     assert_eq!(refused("input.classes=1"), "input.classes is 1; expected 2 to 255, or 0 to have it found");
     assert_eq!(

@@ -26,8 +26,9 @@ pub(crate) struct References<'a> {
 impl References<'_> {
     /// Scores of the volume as the network sees it that stage 2 trains on the volume's own truth.
     pub(crate) fn ceiling(&self, output: &Path) -> Result<Scores> {
-        // What stage 2 is not to do where labels are true: hide slices, redistribute rims, hand on to stage 3.
-        let changed = ["starts=1", "train.blind=0", "train.partial_volume=false", "correct.steps=0"];
+        // What stage 2 is not to do where labels are true: hide slices, redistribute rims, weigh classes, hand on to stage 3.
+        let changed =
+            ["starts=1", "train.blind=0", "train.rare=0", "train.partial_volume=false", "correct.steps=0"];
         let run = self.run(output, &changed, |context| {
             cluster::run(context)?;
             train::supervised(context, RunDir::open_labels(self.place.truth)?.as_ref())?;

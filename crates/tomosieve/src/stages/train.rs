@@ -34,6 +34,9 @@ pub struct Learning {
     pub full: usize,
     /// What was found again of the labels, of all starts together.
     pub checks: Vec<Check>,
+    /// What each class weighed in the loss in the end, if not all alike.
+    #[serde(default)]
+    pub weights: Option<Vec<f32>>,
 }
 
 /// Trains the students and writes them.
@@ -67,6 +70,27 @@ pub fn supervised(context: &Context<'_>, labels: &dyn VolumeReader) -> Result<()
     learn(context, &stage1, &pool)
 }
 
+/// The students of so many classes, one a seed, as the last checkpoint has them or else as they begin; how many steps they took, and
+/// how far they settled.
+fn begun(
+    context: &Context<'_>,
+    classes: usize,
+    seeds: &[u64],
+    key: &str,
+) -> Result<(Vec<Student>, usize, Settling)> {
+    let mut students =
+        seeds.iter().map(|seed| student(context, classes, *seed)).collect::<Result<Vec<_>>>()?;
+    let Some((folder, first, settling)) = checkpoints::find(context.run, Stage::Train, key)? else {
+        // Of other settings, and so are the students beside them.
+        checkpoints::clear(context.run)?;
+        context.run.remove_students()?;
+        return Ok((students, 0, Settling::default()));
+    };
+    let folders = (0..).map(|start| checkpoints::of_start(&folder, start));
+    students.iter_mut().zip(folders).try_for_each(|(student, folder)| student.restore(&folder))?;
+    Ok((students, first, settling))
+}
+
 /// Trains the students on the crops of a pool.
 fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
     let Context { config, input, run, progress, .. } = *context;
@@ -76,20 +100,7 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
     let seeds: Vec<u64> = (0..config.starts).map(|start| start_seed(config.seed, start)).collect();
 
     let key = Ledger::key(Stage::Train, config, input);
-    let found = checkpoints::find::<Settling>(run, Stage::Train, &key)?;
-    if found.is_none() {
-        // Of other settings, and so are the students beside them.
-        checkpoints::clear(run)?;
-        run.remove_students()?;
-    }
-    let mut students =
-        seeds.iter().map(|seed| student(context, classes, *seed)).collect::<Result<Vec<_>>>()?;
-    if let Some((folder, ..)) = &found {
-        let folders = (0..).map(|start| checkpoints::of_start(folder, start));
-        students.iter_mut().zip(folders).try_for_each(|(student, folder)| student.restore(&folder))?;
-    }
-    let (first, mut settling) =
-        found.map_or((0, Settling::default()), |(_, step, settling)| (step, settling));
+    let (mut students, first, mut settling) = begun(context, classes, &seeds, &key)?;
     let strong = (settings.strong * settings.batch as f64).round() as usize;
     let batches =
         seeds.iter().map(|seed| batches(config, pool, *seed, strong > 0)).collect::<Result<Vec<_>>>()?;
@@ -107,6 +118,7 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
     let starts = config.starts as u64;
     // Steps of all, and those of them before the rate falls.
     let (mut total, mut full) = settling.length(most, settings.settled);
+    let mut weights = settling.weights(settings.rare);
     progress.begin("train", starts * total as u64, starts * first as u64, "steps");
     std::thread::scope(|scope| {
         for (step, drawn) in ahead(scope, first..most, draw) {
@@ -115,7 +127,7 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
             let learn = |((start, student), batch): ((usize, &mut Student), Batch)| {
                 let fractions = shares::shares(&shares::tally(&batch.labels), classes);
                 let seed = seed_for(seeds[start], Stream::Train, step, usize::MAX);
-                let done = student.step(batch, None, falling, seed, &of_parts);
+                let done = student.step(batch, weights.as_deref(), falling, seed, &of_parts);
                 let entry = Entry {
                     stage: Stage::Train,
                     start,
@@ -136,6 +148,7 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
             }
             if is_check(step + 1, most, settings.checks) {
                 settling.check(step + 1, settings.settled);
+                weights = settling.weights(settings.rare);
                 let before = total;
                 (total, full) = settling.length(most, settings.settled);
                 if total != before {
@@ -165,7 +178,8 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
         save(total, &settling, &students)?;
         checkpoints::keep(run)?;
     }
-    run.write_json(&run.learning(), &Learning { steps: total, most, full, checks: settling.checks })?;
+    let learning = Learning { steps: total, most, full, checks: settling.checks, weights };
+    run.write_json(&run.learning(), &learning)?;
     let first = Predictor::new(&students[0].network, &context.device()?);
     denoise(context, stage1, pool, &first, &of_parts)?;
     for (start, student) in students.iter().enumerate() {
