@@ -98,10 +98,10 @@ pub fn kept_steps(run: &RunDir) -> Result<Option<usize>> {
     Ok(kept(run)?.map(|(_, steps, _)| steps))
 }
 
-/// Where a run has kept the state at the end of stage 2, after how many steps it was, and what was found in them.
-fn kept(run: &RunDir) -> Result<Option<(PathBuf, usize, Settling)>> {
+/// Where a run has kept the state at the end of stage 2, after how many steps it was, and what its starts found in them.
+fn kept(run: &RunDir) -> Result<Option<(PathBuf, usize, Vec<Settling>)>> {
     let Some(folder) = folders(&run.trained()).pop() else { return Ok(None) };
-    let mark = run.read_json::<Mark<Settling>>(&mark_in(&folder))?;
+    let mark = run.read_json::<Mark<Vec<Settling>>>(&mark_in(&folder))?;
     Ok(mark.map(|mark| (folder, mark.step, mark.state)))
 }
 
@@ -111,9 +111,9 @@ fn kept(run: &RunDir) -> Result<Option<(PathBuf, usize, Settling)>> {
 /// # Errors
 /// [`Error::RunFile`] when it cannot be read or written.
 pub fn lend(from: &RunDir, to: &RunDir, key: &str) -> Result<()> {
-    let Some((folder, steps, settling)) = kept(from)? else { return Ok(()) };
+    let Some((folder, steps, settlings)) = kept(from)? else { return Ok(()) };
     let failed = |e: std::io::Error| Error::file(&folder, format!("cannot be copied: {e}"));
-    save(to, Stage::Train, key, steps, &settling, |target| copy_all(&folder, target).map_err(failed))
+    save(to, Stage::Train, key, steps, &settlings, |target| copy_all(&folder, target).map_err(failed))
 }
 
 /// The folder for the parts of a result made with settings of this `key`; parts of another are removed.

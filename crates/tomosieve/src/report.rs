@@ -70,7 +70,7 @@ fn compose(
     if let Some(shading) = &summary.shading {
         writeln!(out, "Shading: {shading}. All below is of what was left.\n")?;
     }
-    if let Some(learning) = run.read_json::<Learning>(&run.learning()).ok().flatten() {
+    if let Ok(Some(learning)) = Learning::read(run) {
         learned(&mut out, &learning)?;
     }
     if let Some(denoised) = run.read_json::<Denoised>(&run.denoised()).ok().flatten() {

@@ -11,8 +11,7 @@
 //! A class that is hardly found when that is first asked may never be: where it is rare and its labels are noisy, a pixel of it
 //! is more likely to bear another label, and to name that one is right more often. From then on such a class weighs
 //! (n / nₖ)^γ in the loss, `nₖ` its labels and `n` those of the class that has most (γ = ½ as in Mahajan et al. 2018,
-//! arXiv 1805.00932), and before it is found the rise is not over. All classes that are found weigh one, as ever. Several
-//! starts count together, in this as in when they end.
+//! arXiv 1805.00932), and before it is found the rise is not over. All classes that are found weigh one, as ever.
 
 use serde::{Deserialize, Serialize};
 

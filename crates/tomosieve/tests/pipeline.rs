@@ -145,8 +145,7 @@ fn the_method_learns_and_beats_its_pseudo_labels() {
         .filter(|entry| entry["stage"] == "train")
         .map(|entry| entry["loss"].as_f64().unwrap())
         .collect();
-    let learning: Learning =
-        serde_json::from_slice(&std::fs::read(output.join("learning.json")).unwrap()).unwrap();
+    let learning = Learning::read(&RunDir::open(&output).unwrap()).unwrap().unwrap();
     assert_eq!(losses.len(), learning.steps);
     assert!(learning.full < learning.steps && learning.steps < 900, "it never settled: {learning:?}");
     let recall = |check: usize| learning.checks[check].found.recall();
@@ -287,8 +286,7 @@ fn self_correction_is_left_out_where_it_could_only_do_harm() {
 fn the_start_with_most_structure_ships() {
     let phantom = phantom();
     let output = phantom.path().join("run");
-    // What stage 2 hardly finds, and so gives a weight to, is told of all starts together.
-    let of = |starts: &str| config(&[starts, "correct.guard=false", "train.rare=0"]);
+    let of = |starts: &str| config(&[starts, "correct.guard=false"]);
     let config = of("starts=3");
     run(phantom.path(), &output, &config, &Silent, false).unwrap();
     let run = RunDir::open(&output).unwrap();

@@ -74,7 +74,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     }
     run.write_json(&run.metrics(), &summary::Summary::new(&stage1, &flow, &sure, &model.made_by))?;
     previews::write(context, &model)?;
-    if let Some(learning) = run.read_json::<Learning>(&run.learning())? {
+    if let Some(learning) = Learning::read(run)? {
         drawing::save(run, &learning_chart::draw(&learning), &run.learning_picture())?;
     }
     if let Some(denoised) = run.read_json::<Denoised>(&run.denoised())? {

@@ -1,29 +1,34 @@
 //! Stage 2: the network learns the pseudo labels (Sec. III-C, Eq. 3-7).
 //!
 //! It ends when what it learns has settled ([`crate::settling`]), after `train.steps` steps at the latest.
-//! Several starts, if asked for, are networks of their own, from other weights and other crops; stage 3 goes on from each.
+//! Several starts, if asked for, are networks of their own, from other weights and other crops, each of which ends when it
+//! has settled; stage 3 goes on from each.
 
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
-use tomosieve_nn::networks::Network;
 use tomosieve_volume::VolumeReader;
 
 use super::cluster::Stage1;
-use super::{Context, is_check, steps};
-use crate::batches::{Batch, Batches, Stream, ahead, seed_for, start_seed};
+use super::{Context, steps};
+use crate::batches::{Batches, Stream, ahead, start_seed};
 use crate::config::Config;
 use crate::denoised::Denoised;
-use crate::journal::{Entry, Journal};
+use crate::journal::Journal;
 use crate::lanes::Lanes;
 use crate::ledger::{Ledger, Stage};
 use crate::pool::{Labelling, Pool};
 use crate::predictor::Predictor;
+use crate::provenance::Provenance;
+use crate::run_dir::RunDir;
 use crate::settling::{Check, Settling};
-use crate::student::Student;
-use crate::{Error, Result, augment, checkpoints, model, shares};
+use crate::{Error, Result, augment, checkpoints, model};
 
-/// How stage 2 went, and when it ended.
+mod start;
+
+use start::Start;
+
+/// How a start of stage 2 went, and when it ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Learning {
     /// Steps it took.
@@ -32,11 +37,23 @@ pub struct Learning {
     pub most: usize,
     /// Steps at the full learning rate; 0 where it falls from the first on.
     pub full: usize,
-    /// What was found again of the labels, of all starts together.
+    /// What was found again of the labels.
     pub checks: Vec<Check>,
     /// What each class weighed in the loss in the end, if not all alike.
     #[serde(default)]
     pub weights: Option<Vec<f32>>,
+}
+
+impl Learning {
+    /// How the start went whose network is behind the result of a run; `None` before stage 2 was done.
+    ///
+    /// # Errors
+    /// [`Error::RunFile`] when a file is damaged.
+    pub fn read(run: &RunDir) -> Result<Option<Self>> {
+        let of_starts: Option<Vec<Self>> = run.read_json(&run.learning())?;
+        let start = Provenance::start(run)?;
+        Ok(of_starts.and_then(|of_starts| of_starts.into_iter().nth(start)))
+    }
 }
 
 /// Trains the students and writes them.
@@ -70,104 +87,81 @@ pub fn supervised(context: &Context<'_>, labels: &dyn VolumeReader) -> Result<()
     learn(context, &stage1, &pool)
 }
 
-/// The students of so many classes, one a seed, as the last checkpoint has them or else as they begin; how many steps they took, and
-/// how far they settled.
-fn begun(
-    context: &Context<'_>,
-    classes: usize,
-    seeds: &[u64],
-    key: &str,
-) -> Result<(Vec<Student>, usize, Settling)> {
-    let mut students =
-        seeds.iter().map(|seed| student(context, classes, *seed)).collect::<Result<Vec<_>>>()?;
-    let Some((folder, first, settling)) = checkpoints::find(context.run, Stage::Train, key)? else {
+/// The starts as the last checkpoint has them or else as they begin, each of `most` steps at most, and how many steps they took.
+fn begun(context: &Context<'_>, classes: usize, most: usize, key: &str) -> Result<(Vec<Start>, usize)> {
+    let config = context.config;
+    let start = |index| Start::new(context, classes, start_seed(config.seed, index), most);
+    let mut starts = (0..config.starts).map(start).collect::<Result<Vec<_>>>()?;
+    let Some((folder, first, settlings)) =
+        checkpoints::find::<Vec<Settling>>(context.run, Stage::Train, key)?
+    else {
         // Of other settings, and so are the students beside them.
         checkpoints::clear(context.run)?;
         context.run.remove_students()?;
-        return Ok((students, 0, Settling::default()));
+        return Ok((starts, 0));
     };
-    let folders = (0..).map(|start| checkpoints::of_start(&folder, start));
-    students.iter_mut().zip(folders).try_for_each(|(student, folder)| student.restore(&folder))?;
-    Ok((students, first, settling))
+    if settlings.len() != starts.len() {
+        return Err(Error::file(folder, "damaged; delete it to redo stage 2"));
+    }
+    for ((index, start), settling) in starts.iter_mut().enumerate().zip(settlings) {
+        start.student.restore(&checkpoints::of_start(&folder, index))?;
+        start.settle(settling, &config.train);
+    }
+    Ok((starts, first))
 }
 
 /// Trains the students on the crops of a pool.
 fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
     let Context { config, input, run, progress, .. } = *context;
-    let classes = stage1.clusters.classes();
     let settings = &config.train;
     let most = steps(settings.steps, settings.epochs, input.shape().z, settings.batch);
-    let seeds: Vec<u64> = (0..config.starts).map(|start| start_seed(config.seed, start)).collect();
-
     let key = Ledger::key(Stage::Train, config, input);
-    let (mut students, first, mut settling) = begun(context, classes, &seeds, &key)?;
+    let (mut starts, first) = begun(context, stage1.clusters.classes(), most, &key)?;
     let strong = (settings.strong * settings.batch as f64).round() as usize;
-    let batches =
-        seeds.iter().map(|seed| batches(config, pool, *seed, strong > 0)).collect::<Result<Vec<_>>>()?;
+    let batches = starts.iter().map(|start| batches(config, pool, start.seed, strong > 0));
+    let batches = batches.collect::<Result<Vec<_>>>()?;
     let draw = |step| batches.iter().map(|batches| batches.draw_mixed(step, strong)).collect::<Vec<_>>();
-    let save = |step, settling: &Settling, students: &[Student]| {
-        checkpoints::save(run, Stage::Train, &key, step, settling, |folder| {
+    let save = |step, starts: &[Start]| {
+        let settlings: Vec<&Settling> = starts.iter().map(|start| &start.settling).collect();
+        checkpoints::save(run, Stage::Train, &key, step, &settlings, |folder| {
             let folders = (0..).map(|start| checkpoints::of_start(folder, start));
-            folders.zip(students).try_for_each(|(folder, student)| student.save(&folder))
+            folders.zip(starts).try_for_each(|(folder, start)| start.student.save(&folder))
         })
+    };
+    // Steps of all starts within so many of each.
+    let within = |starts: &[Start], steps: usize| {
+        starts.iter().map(|start| start.total.min(steps) as u64).sum::<u64>()
     };
 
     let (lanes, of_parts) = context.lanes(settings.crop, settings.batch)?;
     let mut journal = Journal::open(run, Stage::Train, first)?;
     let mut saved = Instant::now();
-    let starts = config.starts as u64;
-    // Steps of all, and those of them before the rate falls.
-    let (mut total, mut full) = settling.length(most, settings.settled);
-    let mut weights = settling.weights(settings.rare);
-    progress.begin("train", starts * total as u64, starts * first as u64, "steps");
+    progress.begin("train", within(&starts, most), within(&starts, first), "steps");
     std::thread::scope(|scope| {
         for (step, drawn) in ahead(scope, first..most, draw) {
-            let falling =
-                settings.schedule.rate(settings.learning_rate, step.saturating_sub(full), total - full);
-            let learn = |((start, student), batch): ((usize, &mut Student), Batch)| {
-                let fractions = shares::shares(&shares::tally(&batch.labels), classes);
-                let seed = seed_for(seeds[start], Stream::Train, step, usize::MAX);
-                let done = student.step(batch, weights.as_deref(), falling, seed, &of_parts);
-                let entry = Entry {
-                    stage: Stage::Train,
-                    start,
-                    step: step + 1,
-                    loss: done.loss,
-                    learning_rate: falling,
-                    confident: 1.0,
-                    agreement: done.found.agreement(),
-                    confidence: None,
-                    fractions,
-                };
-                (entry, done.found)
-            };
-            let done = lanes.map(students.iter_mut().enumerate().zip(drawn).collect(), learn);
-            for (entry, found) in &done {
-                journal.add(entry)?;
-                settling.add(found);
+            let before = within(&starts, most);
+            let going = starts.iter_mut().enumerate().zip(drawn);
+            let going: Vec<_> = going.filter(|((_, start), _)| step < start.total).collect();
+            if going.is_empty() {
+                break;
             }
-            if is_check(step + 1, most, settings.checks) {
-                settling.check(step + 1, settings.settled);
-                weights = settling.weights(settings.rare);
-                let before = total;
-                (total, full) = settling.length(most, settings.settled);
-                if total != before {
-                    progress.shorten(starts * total as u64);
-                }
+            let entries = lanes
+                .map(going, |((index, start), batch)| start.step(index, step, batch, settings, &of_parts));
+            entries.iter().try_for_each(|entry| journal.add(entry))?;
+            let total = within(&starts, most);
+            if total != before {
+                progress.shorten(total);
             }
-            let loss = done.iter().map(|(entry, _)| entry.loss).sum::<f64>() / done.len() as f64;
-            progress.advance(starts, &format!("loss {loss:.3}"));
-            let (stopped, last) = (progress.stopped(), step + 1 == total);
+            let loss = entries.iter().map(|entry| entry.loss).sum::<f64>() / entries.len() as f64;
+            progress.advance(entries.len() as u64, &format!("loss {loss:.3}"));
+            let (stopped, last) = (progress.stopped(), within(&starts, step + 1) == total);
             if !last && (stopped || saved.elapsed() > config.checkpoint_every()) {
                 journal.flush()?;
-                save(step + 1, &settling, &students)?;
+                save(step + 1, &starts)?;
                 saved = Instant::now();
             }
             if stopped && !last {
                 return Err(Error::Stopped { stage: "train" });
-            }
-            if last {
-                break;
             }
         }
         Ok(())
@@ -175,15 +169,15 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
     progress.end();
     journal.flush()?;
     if settings.keep {
-        save(total, &settling, &students)?;
+        save(starts.iter().map(|start| start.total).max().unwrap_or(0), &starts)?;
         checkpoints::keep(run)?;
     }
-    let learning = Learning { steps: total, most, full, checks: settling.checks, weights };
+    let learning: Vec<Learning> = starts.iter().map(Start::learning).collect();
     run.write_json(&run.learning(), &learning)?;
-    let first = Predictor::new(&students[0].network, &context.device()?);
+    let first = Predictor::new(&starts[0].student.network, &context.device()?);
     denoise(context, stage1, pool, &first, &of_parts)?;
-    for (start, student) in students.iter().enumerate() {
-        model::save(&student.network, config, stage1, "train", &run.student(start))?;
+    for (index, start) in starts.iter().enumerate() {
+        model::save(&start.student.network, config, stage1, "train", &run.student(index))?;
     }
     Ok(())
 }
@@ -199,14 +193,6 @@ fn denoise(
     let Context { config, run, .. } = *context;
     let size = [config.train.crop, stage1.clusters.classes()];
     run.write_json(&run.denoised(), &Denoised::of(network, pool, size, stage1.scale, config.seed, lanes)?)
-}
-
-/// A student that has learned nothing yet.
-fn student(context: &Context<'_>, classes: usize, seed: u64) -> Result<Student> {
-    let (config, device) = (context.config, context.device()?);
-    let (weights, training) = (seed_for(seed, Stream::Weights, 0, 0), device.clone().autodiff());
-    let network = Network::new(&config.network, config.input.slices, classes, weights, &training)?;
-    Student::new(network, &config.network, &config.loss, &device)
 }
 
 /// The crops and views of a start, some of them made `strong` or none.
