@@ -177,7 +177,7 @@ fn one_line(stderr: &str, what: &str) {
 /// How stage 3 ended, as the provenance has it.
 fn correction(provenance: &Path) -> Vec<u8> {
     let json: serde_json::Value = serde_json::from_slice(&std::fs::read(provenance).unwrap()).unwrap();
-    assert!(json["correction"]["structure"].is_object() && json["seconds"]["predict"].is_number(), "{json}");
+    assert!(json["correction"]["scores"].is_object() && json["seconds"]["predict"].is_number(), "{json}");
     json["correction"].to_string().into_bytes()
 }
 

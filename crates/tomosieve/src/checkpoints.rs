@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ledger::Stage;
 use crate::run_dir::RunDir;
@@ -64,9 +65,13 @@ pub fn find<S: DeserializeOwned>(
         if !folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)) {
             continue;
         }
-        let Some(mark) = run.read_json::<Mark<S>>(&mark_in(&folder))? else { continue };
+        let path = mark_in(&folder);
+        let Some(mark) = run.read_json::<Mark<Value>>(&path)? else { continue };
         if mark.stage == stage && mark.key == key && best.as_ref().is_none_or(|b| b.1 < mark.step) {
-            best = Some((folder, mark.step, mark.state));
+            // Only now: of other settings it may be another state.
+            let state = serde_json::from_value(mark.state)
+                .map_err(|e| Error::file(path, format!("damaged ({e}); delete `{}`", folder.display())))?;
+            best = Some((folder, mark.step, state));
         }
     }
     Ok(best)

@@ -188,14 +188,14 @@ pub struct CorrectConfig {
     pub class_weight_power: f64,
     /// How often the teacher is checked.
     pub checks: usize,
-    /// Whether a failed check ends the stage and restores the teacher with most structure.
+    /// Whether a failed check ends the stage and restores the teacher whose map fits best.
     pub guard: bool,
-    /// A class may not shrink below this multiple of its pseudo-label share.
+    /// How much of stage 2's score may be lost.
+    pub guard_score: f64,
+    /// A class may not shrink below this multiple of its share, unless the score rises.
     pub guard_low: f64,
-    /// A class may not grow beyond this multiple of its pseudo-label share.
+    /// A class may not grow beyond this multiple of its share, unless the score rises.
     pub guard_high: f64,
-    /// How much of stage 2's structure score may be lost.
-    pub guard_structure: f64,
     /// From which share of confirmed pseudo labels on there is nothing to correct.
     pub guard_confirmed: f64,
 }
@@ -320,8 +320,8 @@ impl Config {
         )?;
         let share = |x: &f64| (0.0..=1.0).contains(x);
         require(share(&t.blind), "train.blind", &t.blind, "a share from 0 to 1")?;
-        let (structure, confirmed) = (&c.guard_structure, &c.guard_confirmed);
-        require(share(structure), "correct.guard_structure", structure, "a share from 0 to 1")?;
+        let (score, confirmed) = (&c.guard_score, &c.guard_confirmed);
+        require(share(score), "correct.guard_score", score, "a share from 0 to 1")?;
         require(*confirmed >= 0.0, "correct.guard_confirmed", confirmed, "a share, or above 1 for never")?;
         require((0.0..=20.0).contains(&v.strength), "views.strength", &v.strength, "0 to 20")?;
         require((0.0..=1.0).contains(&v.probability), "views.probability", &v.probability, "0 to 1")?;

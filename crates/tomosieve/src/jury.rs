@@ -1,15 +1,17 @@
 //! The crops on which stage 3 judges its teacher, without labels.
 //!
-//! What a map is worth ([`structure`]) is for the slices beside it to tell, whose noise is another one.
+//! What a map is worth is for the slices [beside](crate::beside) it to tell: how much [structure] of it they confirm, and how
+//! much they vary within its classes ([spread]). The score is the first divided by the second.
 
 use crate::batches::{Stream, generator};
+use crate::beside::Beside;
 use crate::confidence::most_likely;
 use crate::partial_volume::Rims;
 use crate::patch::Patch;
 use crate::pool::Pool;
 use crate::predictor::Predict;
-use crate::shares;
 use crate::structure::{self, Contrasts};
+use crate::{shares, spread};
 
 /// Pixels that all crops have together, about.
 const PIXELS: usize = 1 << 18;
@@ -21,12 +23,20 @@ const SEED: u64 = 0;
 /// Crops, without any view, in which every class has its part.
 pub struct Jury {
     crops: Vec<Patch>,
-    contrasts: Vec<Contrasts>,
-    /// Of the classes, grey values.
-    means: Vec<f32>,
+    evidence: Evidence,
     rims: Option<Rims>,
     /// What the crops' pseudo labels are like.
     pub pseudo_labels: Verdict,
+}
+
+/// What maps of the crops are judged by.
+struct Evidence {
+    beside: Vec<Beside>,
+    contrasts: Vec<Contrasts>,
+    /// Standard deviation of contrasts where nothing is to be seen.
+    noise: f32,
+    /// Of the classes, grey values.
+    means: Vec<f32>,
 }
 
 /// What a segmentation of the crops is like.
@@ -36,22 +46,42 @@ pub struct Verdict {
     pub shares: Vec<f64>,
     /// Structure that the image confirms; see [`structure`].
     pub structure: f64,
+    /// How much the image varies within the classes; see [`spread`].
+    pub spread: f64,
 }
 
 impl Verdict {
-    /// What the maps of the crops with these contrasts are like.
-    fn on<'a>(maps: impl Iterator<Item = &'a [u8]> + Clone, means: &[f32], contrasts: &[Contrasts]) -> Self {
+    /// The higher the better a map is, as far as the image can tell. It compares maps of one volume.
+    pub fn score(&self) -> f64 {
+        self.structure / self.spread.max(f64::EPSILON)
+    }
+}
+
+impl Evidence {
+    /// What the crops show, for classes of these mean grey values.
+    fn of(crops: &[Patch], means: &[f32]) -> Self {
+        let beside: Vec<Beside> = crops.iter().map(Beside::of).collect();
+        let contrasts: Vec<Contrasts> = beside.iter().map(Contrasts::of).collect();
+        Self { noise: structure::noise(&contrasts), beside, contrasts, means: means.to_vec() }
+    }
+
+    /// What the maps of the crops are like.
+    fn judge<'a>(&self, maps: impl Iterator<Item = &'a [u8]> + Clone) -> Verdict {
+        let Self { beside, contrasts, noise, means } = self;
         let counts = maps.clone().map(shares::tally).fold([0; 256], |sum, map| shares::sum(&sum, &map));
-        let structure = structure::score(contrasts, maps, means, structure::noise(contrasts));
-        Self { shares: shares::shares(&counts, means.len()), structure }
+        Verdict {
+            shares: shares::shares(&counts, means.len()),
+            structure: structure::of(contrasts, maps.clone(), means, *noise),
+            spread: spread::of(beside, maps, means.len(), *noise),
+        }
     }
 }
 
 impl Jury {
-    /// Bytes of a jury of crops of `crop` pixels a side while it is called together: grey values, labels, and contrasts
-    /// to two sides, once more for the median of their sizes.
+    /// Bytes of a jury of crops of `crop` pixels a side while it is called together: grey values of their own and beside, labels,
+    /// and contrasts to two sides, once more for the median of their sizes.
     pub fn bytes(slices: usize, crop: usize, classes: usize) -> usize {
-        Self::count(crop, classes) * crop * crop * (size_of::<f32>() * (slices + 4) + 1)
+        Self::count(crop, classes) * crop * crop * (size_of::<f32>() * (slices + 5) + 1)
     }
 
     fn count(crop: usize, classes: usize) -> usize {
@@ -64,11 +94,9 @@ impl Jury {
         let crops: Vec<Patch> = (0..Self::count(crop, classes))
             .map(|item| draw(pool, crop, (item % classes) as u8, item))
             .collect();
-        let contrasts: Vec<Contrasts> =
-            crops.iter().map(|crop| Contrasts::of(&beside(crop), crop.width)).collect();
-        let maps = crops.iter().map(|crop| crop.labels.as_slice());
-        let pseudo_labels = Verdict::on(maps, means, &contrasts);
-        Self { crops, contrasts, means: means.to_vec(), rims, pseudo_labels }
+        let evidence = Evidence::of(&crops, means);
+        let pseudo_labels = evidence.judge(crops.iter().map(|crop| crop.labels.as_slice()));
+        Self { crops, evidence, rims, pseudo_labels }
     }
 
     /// The crops as a network segments them, `[h, w]` each.
@@ -85,7 +113,7 @@ impl Jury {
 
     /// What the crops look like to a network.
     pub fn judge(&self, network: &dyn Predict) -> Verdict {
-        Verdict::on(self.maps(network).iter().map(Vec::as_slice), &self.means, &self.contrasts)
+        self.evidence.judge(self.maps(network).iter().map(Vec::as_slice))
     }
 }
 
@@ -102,16 +130,6 @@ pub fn confirmed(pool: &Pool, crop: usize, network: &dyn Predict, seed: u64) -> 
         total += found.len();
     }
     same as f64 / total as f64
-}
-
-/// The mean of the slices on both sides of a crop's middle slice; the middle slice itself where there are none.
-fn beside(crop: &Patch) -> Vec<f32> {
-    if crop.slices == 1 {
-        return crop.middle().to_vec();
-    }
-    let middle = crop.slices / 2;
-    let sides = crop.slice(middle - 1).iter().zip(crop.slice(middle + 1));
-    sides.map(|(below, above)| 0.5 * (below + above)).collect()
 }
 
 /// Of some crops the one that has most of class `wanted`; an eighth of its pixels is enough.
@@ -137,21 +155,4 @@ fn segment(network: &dyn Predict, crop: &Patch) -> Vec<u8> {
     let shape = [1, crop.slices, crop.height, crop.width];
     let probabilities = network.probabilities(crop.image.clone(), shape);
     (0..plane).map(|pixel| most_likely(&probabilities, pixel, plane).0).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_slice_itself_is_not_asked() {
-        let image: Vec<f32> = (0..3 * 4).map(|i| i as f32).collect();
-        let crop = Patch::new(3, 2, 2, image, vec![0; 4]);
-        let mut changed = crop.clone();
-        changed.image[4..8].fill(0.0);
-        assert_eq!(beside(&changed), beside(&crop));
-        assert_eq!(beside(&crop), [4.0, 5.0, 6.0, 7.0]);
-        let single = Patch::new(1, 1, 2, vec![0.25, 0.5], vec![0; 2]);
-        assert_eq!(beside(&single), [0.25, 0.5], "there is no other");
-    }
 }

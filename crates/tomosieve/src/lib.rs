@@ -10,6 +10,8 @@
 
 pub mod augment;
 pub mod batches;
+pub mod beside;
+mod blur;
 mod chart;
 pub mod checkpoints;
 pub mod classes;
@@ -52,6 +54,7 @@ mod scan_chart;
 pub mod settling;
 pub mod shading;
 mod shares;
+pub mod spread;
 pub mod stages;
 pub mod starts;
 pub mod structure;

@@ -9,7 +9,7 @@ use crate::ledger::Stage;
 use crate::provenance::Provenance;
 use crate::run_dir::RunDir;
 use crate::settling::Check;
-use crate::stages::correct::{Outcome, Structure};
+use crate::stages::correct::{Outcome, Scores};
 use crate::stages::train::Learning;
 use crate::summary::Summary;
 use crate::{Error, Result};
@@ -77,16 +77,17 @@ fn compose(
         without_noise(&mut out, &denoised.peaks(), config.input.classes)?;
     }
     if let Some(outcome) = &provenance.correction {
-        let Structure { pseudo_labels, train, correct } = outcome.structure;
+        let Scores { pseudo_labels, train, correct } = outcome.scores;
         let network = match outcome.steps {
             0 => "of stage 2".to_owned(),
             steps => format!("after {steps} steps of stage 3"),
         };
         writeln!(
             out,
-            "Structure that the image confirms: {pseudo_labels:.2} in the pseudo labels, {train:.2} after stage 2, \
-             {correct:.2} in the result, which is the network {network}: boundaries count for it where the grey \
-             values of the neighbouring slices change across them, and against it where they do not.\n",
+            "How well the maps fit the image, without labels: {pseudo_labels:.3} for the pseudo labels, {train:.3} after \
+             stage 2, {correct:.3} for the result, which is the network {network}. Boundaries count where the grey values \
+             of the neighbouring slices change across them, and against it where they do not; what comes of that is \
+             divided by how much these values vary within the classes.\n",
         )?;
         starts(&mut out, outcome)?;
     }
@@ -237,18 +238,18 @@ fn starts(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let (count, chosen) = (outcome.starts.len(), outcome.start + 1);
     writeln!(
         out,
-        "Stages 2 and 3 were gone through {count} times; the result is that of start {chosen}: {}the one with most \
-         structure.\n",
+        "Stages 2 and 3 were gone through {count} times; the result is that of start {chosen}: {}the one that fits \
+         the image best.\n",
         if outcome.alarm.is_none() { "of the starts that the guard did not end, " } else { "" }
     )?;
-    writeln!(out, "| start | structure after stage 2 | after stage 3 | ended by the guard |")?;
+    writeln!(out, "| start | fit after stage 2 | after stage 3 | ended by the guard |")?;
     writeln!(out, "|--:|--:|--:|---|")?;
     for (index, attempt) in outcome.starts.iter().enumerate() {
         let mark = if index == outcome.start { "**" } else { "" };
         let ended =
             attempt.alarm.map_or(String::new(), |alarm| format!("{alarm}; back to step {}", attempt.steps));
         let (start, train, correct) = (index + 1, attempt.train, attempt.correct);
-        writeln!(out, "| {mark}{start}{mark} | {train:.2} | {mark}{correct:.2}{mark} | {ended} |")?;
+        writeln!(out, "| {mark}{start}{mark} | {train:.3} | {mark}{correct:.3}{mark} | {ended} |")?;
     }
     writeln!(out)
 }

@@ -113,7 +113,7 @@ impl RunDir {
         }
     }
 
-    /// How stage 2 went, and when it ended.
+    /// How each start of stage 2 went, and when it ended.
     pub fn learning(&self) -> PathBuf {
         self.root.join("learning.json")
     }

@@ -14,15 +14,15 @@ pub struct Attempt {
     pub steps: usize,
     /// What the guard found, if it ended the start.
     pub alarm: Option<Alarm>,
-    /// Structure in the map of its stage 2.
+    /// Score of the map of its stage 2 ([`crate::jury::Verdict::score`]).
     pub train: f64,
-    /// Structure in the map of the teacher it kept.
+    /// Score of the map of the teacher it kept.
     pub correct: f64,
 }
 
 impl Attempt {
     /// Whether it ended better than `other`: a start that the guard had no need to end is better than one it ended,
-    /// among equals the one with more structure.
+    /// among equals the one with the higher score.
     fn beats(&self, other: &Self) -> bool {
         let rank = |attempt: &Self| (attempt.alarm.is_none(), attempt.correct);
         rank(self) > rank(other)
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn structure_decides_among_those_that_were_not_ended() {
+    fn the_score_decides_among_those_that_were_not_ended() {
         let attempt = |correct, ended: bool| Attempt {
             steps: 1,
             alarm: ended.then_some(Alarm::Unconfirmed),

@@ -1,12 +1,12 @@
-//! A label-free score of a segmentation: how much structure it finds that the image confirms.
+//! How much structure a map finds that the image confirms.
 //!
 //! A boundary between two classes is confirmed when the grey values rise across it from the lower class to the upper one, and
 //! by about as much as the two are apart. Each pair of neighbouring pixels of different classes counts its contrast, in units
 //! of noise, less what a boundary costs: a quarter of the distance between the means of its classes, which is less than half of what
 //! a sharp edge between them looks like through the blur of scanner and smoothing, and half the noise at least. What it counts is
 //! limited to ±3, so that strong edges do not outweigh faint ones. A line no wider than a contrast reaches, as a crack, is seen with
-//! less than its height, how much less no one knows: its two boundaries cost half the noise. The score is the sum over all pairs per pixel pair. A map
-//! that follows noise scores low, and so does one that has lost a faint phase, or in which one phase has swallowed another whose
+//! less than its height, how much less no one knows: its two boundaries cost half the noise. Structure is the sum over all of them per hundred pixel pairs. A map
+//! that follows noise has little, and so does one that has lost a faint phase, or in which one phase has swallowed another whose
 //! edges are not as high.
 //!
 //! Two things are no structure. An edge that climbs in several steps, as where a rim has a class of its own, is one edge:
@@ -15,9 +15,8 @@
 //!
 //! The slice that confirms is not to be the one that was segmented, whose noise would confirm itself.
 
-/// Standard deviation of the smoothing, pixels, and half the width of its kernel.
-const SIGMA: f32 = 1.0;
-const RADIUS: usize = 3;
+use crate::beside::Beside;
+
 /// Beyond this many times the noise a boundary counts no more.
 const LIMIT: f32 = 3.0;
 /// Cost of a boundary: a share of the distance between its classes, and in units of noise at least.
@@ -27,7 +26,7 @@ const REACH: usize = 2;
 /// Pixels that a line may be wide for a contrast to look across both of its boundaries.
 const LINE: usize = REACH + 1;
 
-/// Contrasts of neighbouring pixels of one slice, by which any segmentation of it can be scored.
+/// Contrasts of neighbouring pixels of one slice, by which any segmentation of it can be judged.
 #[derive(Debug, Clone)]
 pub struct Contrasts {
     width: usize,
@@ -38,11 +37,10 @@ pub struct Contrasts {
 }
 
 impl Contrasts {
-    /// The contrasts of a slice of grey values, `[h, width]`.
-    pub fn of(slice: &[f32], width: usize) -> Self {
-        let (h, w) = (slice.len() / width, width);
-        let smooth = smoothed(slice, w);
-        let value = |y: usize, x: usize| smooth[y * w + x];
+    /// The contrasts of grey values.
+    pub fn of(slice: &Beside) -> Self {
+        let (h, w) = (slice.values.len() / slice.width, slice.width);
+        let value = |y: usize, x: usize| slice.values[y * w + x];
         let across = (0..h)
             .flat_map(|y| (0..w - 1).map(move |x| (y, x)))
             .map(|(y, x)| if x > 0 && x + 2 < w { value(y, x + 2) - value(y, x - 1) } else { 0.0 })
@@ -127,8 +125,8 @@ pub fn noise(crops: &[Contrasts]) -> f32 {
     1.4826 * *sizes.select_nth_unstable_by(middle, f32::total_cmp).1
 }
 
-/// The score of the segmentations `labels` of `crops` into classes of these mean grey values, per hundred pixel pairs.
-pub fn score<'a>(
+/// Structure of the segmentations `labels` of `crops`, into classes of these mean grey values, per hundred pixel pairs.
+pub fn of<'a>(
     crops: &[Contrasts],
     labels: impl IntoIterator<Item = &'a [u8]>,
     means: &[f32],
@@ -140,28 +138,6 @@ pub fn score<'a>(
         crop.confirm(labels, &mut sums);
     }
     100.0 * sums.total() / pairs.max(1) as f64
-}
-
-/// A slice of rows of `width`, smoothed by a Gaussian; its edge pixels repeat.
-fn smoothed(values: &[f32], width: usize) -> Vec<f32> {
-    let radius = RADIUS as isize;
-    let mut kernel: Vec<f32> =
-        (-radius..=radius).map(|i| (-0.5 * (i as f32 / SIGMA).powi(2)).exp()).collect();
-    let sum: f32 = kernel.iter().sum();
-    kernel.iter_mut().for_each(|k| *k /= sum);
-    let height = values.len() / width;
-    let clamp = |i: isize, length: usize| i.clamp(0, length as isize - 1) as usize;
-    let along = |values: &[f32], dy: isize, dx: isize| -> Vec<f32> {
-        (0..values.len())
-            .map(|at| {
-                let (y, x) = ((at / width) as isize, (at % width) as isize);
-                let taps = kernel.iter().zip(-radius..=radius);
-                taps.map(|(k, i)| k * values[clamp(y + dy * i, height) * width + clamp(x + dx * i, width)])
-                    .sum()
-            })
-            .collect()
-    };
-    along(&along(values, 0, 1), 1, 0)
 }
 
 #[cfg(test)]
@@ -177,25 +153,25 @@ mod tests {
         (0..256).map(|i| 0.2 + 0.4 * f32::from(u8::from(i % 16 >= 8)) + 0.05 * texture(i)).collect()
     }
 
-    fn score_of(label: impl Fn(usize, usize) -> u8) -> f64 {
-        let crops = [Contrasts::of(&crop(), 16)];
+    fn structure_of(label: impl Fn(usize, usize) -> u8) -> f64 {
+        let crops = [Contrasts::of(&Beside::smoothed(crop(), 16))];
         let labels: Vec<u8> = (0..256).map(|i| label(i / 16, i % 16)).collect();
-        score(&crops, [labels.as_slice()], &MEANS, noise(&crops))
+        of(&crops, [labels.as_slice()], &MEANS, noise(&crops))
     }
 
     /// What a row of labels is worth whose pixels have these contrasts, under noise of 0.1; of one pair.
     fn worth(labels: &[u8], across: &[f32], means: &[f32]) -> f64 {
         let crops = [Contrasts { width: labels.len(), across: across.to_vec(), down: Vec::new() }];
-        score(&crops, [labels], means, 0.1) * across.len() as f64 / 100.0
+        of(&crops, [labels], means, 0.1) * across.len() as f64 / 100.0
     }
 
     #[test]
     fn a_confirmed_boundary_gains_and_any_other_costs() {
-        let right = score_of(|_, x| 2 * u8::from(x >= 8));
+        let right = structure_of(|_, x| 2 * u8::from(x >= 8));
         let (pairs, boundary) = (2.0 * 16.0 * 15.0, 16.0);
         assert!((right - 100.0 * boundary * 3.0 / pairs).abs() < 1e-4, "{right}"); // the limit
-        assert!(score_of(|y, x| 2 * u8::from(x >= 8 && y < 8)) < right, "half of the boundary");
-        let frayed = score_of(|y, x| 2 * u8::from(x >= 8 || (x >= 7 && y % 4 == 0)));
+        assert!(structure_of(|y, x| 2 * u8::from(x >= 8 && y < 8)) < right, "half of the boundary");
+        let frayed = structure_of(|y, x| 2 * u8::from(x >= 8 || (x >= 7 && y % 4 == 0)));
         assert!(frayed > 0.0 && frayed < right, "stripes that nothing shows: {frayed}");
         // By hand: a rise of 2.5 times the noise less a quarter of 4, where the classes are four times the noise apart; less the
         // half that a boundary costs at least.
@@ -213,10 +189,10 @@ mod tests {
 
     #[test]
     fn what_the_image_does_not_tell_apart_is_one() {
-        assert_eq!(score_of(|_, _| 0), 0.0);
-        assert_eq!(score_of(|_, x| u8::from(x < 8)), 0.0, "against the order of the classes");
-        let right = score_of(|_, x| 2 * u8::from(x >= 8));
-        assert_eq!(score_of(|y, x| if x >= 8 { 2 - u8::from(x > 10 && y % 2 == 0) } else { 0 }), right);
+        assert_eq!(structure_of(|_, _| 0), 0.0);
+        assert_eq!(structure_of(|_, x| u8::from(x < 8)), 0.0, "against the order of the classes");
+        let right = structure_of(|_, x| 2 * u8::from(x >= 8));
+        assert_eq!(structure_of(|y, x| if x >= 8 { 2 - u8::from(x > 10 && y % 2 == 0) } else { 0 }), right);
     }
 
     #[test]
@@ -248,8 +224,8 @@ mod tests {
 
     #[test]
     fn labels_that_are_no_class_have_no_boundaries() {
-        let right = score_of(|_, x| 2 * u8::from(x >= 8));
-        assert_eq!(score_of(|y, x| if y < 8 && x < 3 { 255 } else { 2 * u8::from(x >= 8) }), right);
+        let right = structure_of(|_, x| 2 * u8::from(x >= 8));
+        assert_eq!(structure_of(|y, x| if y < 8 && x < 3 { 255 } else { 2 * u8::from(x >= 8) }), right);
     }
 
     #[test]

@@ -101,6 +101,13 @@ fn results(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+/// The weights in a run's model; its header names stage and settings.
+fn weights(run: &Path, file: &str) -> Vec<u8> {
+    let bytes = std::fs::read(run.join(file)).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    bytes[8 + header..].to_vec()
+}
+
 /// Fails unless both runs hold the same files of the same bytes.
 fn same(one: &BTreeMap<PathBuf, Vec<u8>>, two: &BTreeMap<PathBuf, Vec<u8>>) {
     assert_eq!(one.keys().collect::<Vec<_>>(), two.keys().collect::<Vec<_>>());
@@ -263,11 +270,6 @@ fn the_number_of_classes_is_found_and_kept() {
 #[test]
 fn self_correction_is_left_out_where_it_could_only_do_harm() {
     let phantom = phantom();
-    let weights = |run: &Path, file: &str| {
-        let bytes = std::fs::read(run.join(file)).unwrap();
-        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
-        bytes[8 + header..].to_vec() // the header names the stage
-    };
     for (name, setting, reason) in [
         ("settled", "correct.guard_confirmed=0.1", "confirm"),
         ("single", "input.slices=1", "input.slices = 1"),
@@ -283,7 +285,7 @@ fn self_correction_is_left_out_where_it_could_only_do_harm() {
 }
 
 #[test]
-fn the_start_with_most_structure_ships() {
+fn the_start_that_fits_best_ships() {
     let phantom = phantom();
     let output = phantom.path().join("run");
     let of = |starts: &str| config(&[starts, "correct.guard=false"]);
@@ -292,11 +294,11 @@ fn the_start_with_most_structure_ships() {
     let run = RunDir::open(&output).unwrap();
     let outcome = Provenance::read(&run).unwrap().correction.unwrap();
     assert_eq!(outcome.starts.len(), 3);
-    let structures: Vec<f64> = outcome.starts.iter().map(|start| start.correct).collect();
-    assert!(structures[0] != structures[1] && structures[1] != structures[2], "{structures:?}");
+    let scores: Vec<f64> = outcome.starts.iter().map(|start| start.correct).collect();
+    assert!(scores[0] != scores[1] && scores[1] != scores[2], "{scores:?}");
     let unstopped = outcome.starts.iter().filter(|start| start.alarm.is_none());
     let most = unstopped.map(|start| start.correct).fold(f64::NEG_INFINITY, f64::max);
-    assert_eq!((outcome.structure.correct, structures[outcome.start]), (most, most));
+    assert_eq!((outcome.scores.correct, scores[outcome.start]), (most, most));
     assert!((0..3).all(|start| run.student(start).is_file()) && !run.student(3).exists());
     // Fewer starts leave nothing of the others behind.
     let fewer = of("starts=2");
@@ -306,11 +308,13 @@ fn the_start_with_most_structure_ships() {
     let alone = phantom.path().join("alone");
     self::run(phantom.path(), &alone, &of("starts=1"), &Silent, false).unwrap();
     let outcome = Provenance::read(&RunDir::open(&alone).unwrap()).unwrap().correction.unwrap();
-    assert_eq!(outcome.structure.correct, structures[0]);
+    assert_eq!(outcome.scores.correct, scores[0]);
+    let student = |run: &Path| weights(run, "student.safetensors");
+    assert!(student(&alone) == student(&output), "stage 2 differs");
 }
 
 #[test]
-fn lost_structure_restores_the_last_good_network() {
+fn a_worse_fit_restores_the_best_network() {
     let phantom = phantom();
     let output = phantom.path().join("run");
     // A learning rate that wrecks the student, and a teacher that follows it at once.
@@ -340,17 +344,41 @@ fn a_stopped_run_goes_on_to_the_same_bytes() {
     let config = config(&[]);
     let (straight, stopped) = (phantom.path().join("straight"), phantom.path().join("stopped"));
     run(phantom.path(), &straight, &config, &Silent, false).unwrap();
-    let mut stops = 0;
-    loop {
-        // Every 37 steps of progress: in the middle of stages 1, 2, 3 and of the sweep.
-        match run(phantom.path(), &stopped, &config, &StopAfter(AtomicUsize::new(37)), false) {
-            Ok(()) => break,
-            Err(Error::Stopped { .. }) => stops += 1,
+    // Every 37 steps of progress: in the middle of stages 1, 2, 3 and of the sweep.
+    assert!(run_in_stretches(phantom.path(), &stopped, &config, 37) >= 2);
+    same(&results(&straight), &results(&stopped));
+}
+
+/// Runs with a stop after every so many steps of progress; how many stops there were.
+fn run_in_stretches(phantom: &Path, output: &Path, config: &Config, steps: usize) -> usize {
+    for stops in 0..50 {
+        match run(phantom, output, config, &StopAfter(AtomicUsize::new(steps)), false) {
+            Ok(()) => return stops,
+            Err(Error::Stopped { .. }) => {}
             Err(other) => panic!("{other}"),
         }
-        assert!(stops < 50, "never done");
     }
-    assert!(stops >= 2, "stopped only {stops} times");
+    panic!("never done")
+}
+
+#[test]
+fn starts_settle_each_by_itself() {
+    let phantom = phantom();
+    let config = config(&["starts=3", "train.steps=300", "train.settled=0.1", "correct.steps=2"]);
+    let (straight, stopped) = (phantom.path().join("straight"), phantom.path().join("stopped"));
+    run(phantom.path(), &straight, &config, &Silent, false).unwrap();
+    let learning: Vec<Learning> =
+        serde_json::from_slice(&std::fs::read(straight.join("learning.json")).unwrap()).unwrap();
+    let steps: Vec<usize> = learning.iter().map(|start| start.steps).collect();
+    assert!(steps.iter().any(|steps| *steps != learning[0].steps), "{steps:?}");
+    let log = std::fs::read_to_string(straight.join("log.jsonl")).unwrap();
+    let entries = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let trained: Vec<serde_json::Value> = entries.filter(|entry| entry["stage"] == "train").collect();
+    for (start, steps) in steps.iter().enumerate() {
+        assert_eq!(trained.iter().filter(|entry| entry["start"] == start).count(), *steps);
+    }
+    // Stops fall between the ends of the starts, too.
+    assert!(run_in_stretches(phantom.path(), &stopped, &config, 60) >= 4);
     same(&results(&straight), &results(&stopped));
 }
 

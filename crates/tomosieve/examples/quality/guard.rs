@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
-use tomosieve::stages::correct::Structure;
+use tomosieve::stages::correct::Scores;
 use tomosieve::{Error, Result};
 
 /// A result is bad when it is so many points of mIoU below its pseudo labels, and one worse than another by as much.
@@ -33,10 +33,10 @@ pub(crate) struct Row {
 pub(crate) struct Run {
     /// mIoU, per cent, above the pseudo labels'.
     pub(crate) gain: f64,
-    /// Structure of the result.
+    /// Score of the result, without labels.
     pub(crate) correct: f64,
-    /// Structure of the result, as a multiple of the pseudo labels' and of stage 2's.
-    structure: [f64; 2],
+    /// Score of the result, as a multiple of the pseudo labels' and of stage 2's.
+    relative: [f64; 2],
 }
 
 impl Run {
@@ -86,11 +86,11 @@ pub(crate) fn rows(paths: &[&str]) -> Result<Vec<Row>> {
 pub(crate) fn run(row: &Row) -> Result<Run> {
     let miou = |stage: &str| 100.0 * row.evaluation["stages"][stage]["miou"].as_f64().unwrap_or(f64::NAN);
     let outcome = Provenance::read(&RunDir::open(&row.run)?)?.correction;
-    let (correct, structure) = outcome.map_or((f64::NAN, [f64::NAN; 2]), |outcome| {
-        let Structure { pseudo_labels, train, correct } = outcome.structure;
+    let (correct, relative) = outcome.map_or((f64::NAN, [f64::NAN; 2]), |outcome| {
+        let Scores { pseudo_labels, train, correct } = outcome.scores;
         (correct, [correct / pseudo_labels, correct / train])
     });
-    Ok(Run { gain: miou("correct") - miou("pseudo_labels"), correct, structure })
+    Ok(Run { gain: miou("correct") - miou("pseudo_labels"), correct, relative })
 }
 
 /// How the results are without the guard and with it.
@@ -129,13 +129,13 @@ fn summary(pairs: &[(&str, [Run; 2])]) {
 fn correlation(pairs: &[(&str, [Run; 2])]) {
     let runs: Vec<(&str, Run)> = pairs.iter().flat_map(|(name, pair)| pair.map(|run| (*name, run))).collect();
     println!(
-        "\n| rank correlation of the gain in mIoU with | structure / that of the pseudo labels | / that of stage 2 |"
+        "\n| rank correlation of the gain in mIoU with | the score / that of the pseudo labels | / that of stage 2 |"
     );
     println!("|---|--:|--:|");
     let line = |what: &str, runs: &[Run]| {
         let gains: Vec<f64> = runs.iter().map(|run| run.gain).collect();
         let [to_pseudo_labels, to_stage2] = [0, 1].map(|i| {
-            let scores: Vec<f64> = runs.iter().map(|run| run.structure[i]).collect();
+            let scores: Vec<f64> = runs.iter().map(|run| run.relative[i]).collect();
             spearman(&scores, &gains)
         });
         println!("| {what} | {to_pseudo_labels:.2} | {to_stage2:.2} |");

@@ -8,26 +8,26 @@ use crate::guard::{self, spearman};
 
 /// Prints the table of the studies in these JSON files.
 pub(crate) fn table(paths: &[&str]) -> Result<()> {
-    // Of each volume the runs' structure, and their mIoU in points above the pseudo labels'.
+    // Of each volume the runs' scores, and their mIoU in points above the pseudo labels'.
     let mut volumes: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
     for row in guard::rows(paths)? {
         let run = guard::run(&row)?;
         volumes.entry(row.volume).or_default().push((run.correct, run.gain));
     }
     println!(
-        "| volume | starts | rank correlation of structure and mIoU | gain of a single one: worst, mean, best | of the \
-         one with most structure, of 4 | of all |"
+        "| volume | starts | rank correlation of score and mIoU | gain of a single one: worst, mean, best | of the \
+         one with the highest, of 4 | of all |"
     );
     println!("|---|--:|--:|---|--:|--:|");
     for (name, mut runs) in volumes {
         runs.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let (structures, gains): (Vec<f64>, Vec<f64>) = runs.iter().copied().unzip();
+        let (scores, gains): (Vec<f64>, Vec<f64>) = runs.iter().copied().unzip();
         let (worst, best) =
             gains.iter().fold((f64::MAX, f64::MIN), |(low, high), &g| (low.min(g), high.max(g)));
         println!(
             "| {name} | {} | {:.2} | {worst:+.1}, {:+.1}, {best:+.1} | {:+.1} | {:+.1} |",
             gains.len(),
-            spearman(&structures, &gains),
+            spearman(&scores, &gains),
             first_of(&gains, 1),
             first_of(&gains, 4),
             gains[0]

@@ -13,7 +13,6 @@
 //! A larger phantom is a larger field of view at the same voxel size: what is measured in pixels keeps
 //! its pixels, numbers grow instead; each sample's module tells how.
 
-mod blur;
 mod ceramic;
 mod ct;
 mod fbp;

@@ -12,8 +12,8 @@ use std::ops::Range;
 use rand::RngExt as _;
 use rand_distr::StandardNormal;
 
-use super::blur::Gaussian;
 use super::streams::Stream;
+use crate::blur::Gaussian;
 
 /// Standard deviation in pixels of the point spread.
 const SPREAD: f64 = 0.94;

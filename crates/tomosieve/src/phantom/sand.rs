@@ -18,12 +18,12 @@ use std::f64::consts::TAU;
 use rand::RngExt as _;
 use rand_distr::{Distribution as _, Normal, StandardNormal, UnitSphere};
 
-use super::blur::Gaussian;
 use super::ct::Exposure;
 use super::frame::{Frame, REFERENCE_SIDE, coverage};
 use super::sample::{Field, Geometry, SampleInfo};
 use super::smooth::Smooth;
 use super::streams::Stream;
+use crate::blur::Gaussian;
 
 pub(super) const INFO: SampleInfo = SampleInfo {
     name: "sand",

@@ -19,8 +19,8 @@ pub struct TrainingLanes {
 }
 
 impl TrainingLanes {
-    /// As many starts as have threads of their own, if memory allows and none is left over at the end; the parts of a
-    /// batch only where starts go one after the other.
+    /// As many starts as have threads of their own, if memory allows and these go through all of them in full rounds; the
+    /// parts of a batch only where starts go one after the other.
     pub fn plan(config: &Config, shape: Shape, crop: usize, batch: usize, memory: u64) -> Self {
         let threads = if config.device == "cpu" { rayon::current_num_threads() } else { 1 };
         let parts = batch.div_ceil(crops_at_once(crop, &config.network));

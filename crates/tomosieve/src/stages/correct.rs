@@ -4,8 +4,8 @@
 //! The teacher labels weak views; the student learns these labels from strong views of the same crops,
 //! where the teacher was confident; the teacher follows the student as a moving average. Checks at
 //! regular intervals judge the teacher ([`crate::guard`]); when one fails, the start ends, and of the teachers before, and
-//! the network of stage 2, the one is restored whose map has most structure that the image confirms ([`crate::structure`]).
-//! Of several starts the one with most structure is kept.
+//! the network of stage 2, the one is restored whose map fits the image best ([`crate::jury::Verdict::score`]).
+//! Of several starts the one that fits best is kept.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -43,21 +43,22 @@ pub struct Outcome {
     pub steps: usize,
     /// What the guard found, if it stepped in.
     pub alarm: Option<Alarm>,
-    /// Structure scores.
-    pub structure: Structure,
+    /// Scores of the maps, without labels.
+    #[serde(alias = "structure")]
+    pub scores: Scores,
     /// How every start ended, in order; none where the stage was left out.
     #[serde(default)]
     pub starts: Vec<Attempt>,
 }
 
-/// Structure that the image confirms ([`crate::structure`]), on the crops of the jury.
+/// How well maps fit the image ([`Verdict::score`]), on the crops of the jury.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Structure {
-    /// In what stage 2 learned from.
+pub struct Scores {
+    /// What stage 2 learned from.
     pub pseudo_labels: f64,
-    /// In the map of stage 2's network.
+    /// The map of stage 2's network.
     pub train: f64,
-    /// In the map of the network that ships.
+    /// The map of the network that ships.
     pub correct: f64,
 }
 
@@ -70,6 +71,7 @@ struct Check<'a> {
     measured: &'static str,
     shares: &'a [f64],
     structure: f64,
+    spread: f64,
     alarm: Option<Alarm>,
 }
 
@@ -83,8 +85,8 @@ struct LeftOut {
 
 impl<'a> Check<'a> {
     fn of(verdict: &'a Verdict, start: usize, step: usize, alarm: Option<Alarm>) -> Self {
-        let Verdict { shares, structure } = verdict;
-        Self { stage: Stage::Correct, start, step, measured: "teacher", shares, structure: *structure, alarm }
+        let &Verdict { ref shares, structure, spread } = verdict;
+        Self { stage: Stage::Correct, start, step, measured: "teacher", shares, structure, spread, alarm }
     }
 }
 
@@ -171,8 +173,8 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
     let attempts: Vec<Attempt> = starts.iter().map(Start::attempt).collect();
     let start = starts::best(&attempts);
     let Attempt { steps, alarm, train, correct } = attempts[start];
-    let structure = Structure { pseudo_labels: stage.jury.pseudo_labels.structure, train, correct };
-    let outcome = Outcome { start, steps, alarm, structure, starts: attempts };
+    let scores = Scores { pseudo_labels: stage.jury.pseudo_labels.score(), train, correct };
+    let outcome = Outcome { start, steps, alarm, scores, starts: attempts };
     stage.finish(&starts[start].networks.good, outcome)
 }
 
@@ -204,7 +206,7 @@ impl Correction<'_> {
     }
 
     /// The outcome where there is nothing to do: no steps were asked for, or they could only do harm. The network of
-    /// stage 2 with most structure ships.
+    /// stage 2 that fits best ships.
     fn left_out(&self, journal: &mut Journal) -> Result<Option<Outcome>> {
         let config = self.context.config;
         let alarm = match self.total {
@@ -220,14 +222,13 @@ impl Correction<'_> {
             journal.flush()?;
         }
         let students = (0..config.starts).map(|start| self.student(start)).collect::<Result<Vec<_>>>()?;
-        let structures = self.lanes.map(students.iter().collect(), |network| self.judge(network).structure);
-        let attempt = |structure| Attempt { steps: 0, alarm: None, train: structure, correct: structure };
-        let attempts: Vec<Attempt> = structures.into_iter().map(attempt).collect();
+        let scores = self.lanes.map(students.iter().collect(), |network| self.judge(network).score());
+        let attempt = |score| Attempt { steps: 0, alarm: None, train: score, correct: score };
+        let attempts: Vec<Attempt> = scores.into_iter().map(attempt).collect();
         let start = starts::best(&attempts);
         let train = attempts[start].train;
-        let pseudo_labels = self.jury.pseudo_labels.structure;
-        let structure = Structure { pseudo_labels, train, correct: train };
-        self.finish(&students[start], Outcome { start, steps: 0, alarm, structure, starts: Vec::new() })
+        let scores = Scores { pseudo_labels: self.jury.pseudo_labels.score(), train, correct: train };
+        self.finish(&students[start], Outcome { start, steps: 0, alarm, scores, starts: Vec::new() })
             .map(Some)
     }
 
@@ -255,7 +256,7 @@ impl Correction<'_> {
         let verdicts = self.lanes.map(students.iter().collect(), |networks| self.judge(&networks.taught));
         let fresh = |(networks, stage2): (Networks, Verdict)| {
             let confidence = Confidence::new(&config.correct, classes);
-            let state = State { confidence, good: 0, structure: stage2.structure, ended: None };
+            let state = State { confidence, good: 0, score: stage2.score(), ended: None };
             Start { networks, stage2, state }
         };
         let mut starts: Vec<Start> = students.into_iter().zip(verdicts).map(fresh).collect();
@@ -316,7 +317,7 @@ impl Correction<'_> {
     }
 
     /// Checks a start's teacher after so many steps. When something is wrong with it, the guard ends the start, and of those
-    /// before it the one with most structure is kept; otherwise the last one is.
+    /// before it the one that fits best is kept; otherwise the last one is.
     fn check(&self, start: &mut Start, steps: usize) -> (Verdict, Option<Alarm>) {
         let settings = &self.context.config.correct;
         let Start { networks, stage2, state } = start;
@@ -324,9 +325,9 @@ impl Correction<'_> {
         let alarm = guard::judge(&verdict, &self.jury.pseudo_labels, stage2, settings);
         if settings.guard && alarm.is_some() {
             state.ended = alarm;
-        } else if steps == self.total || !settings.guard || verdict.structure > state.structure {
+        } else if steps == self.total || !settings.guard || verdict.score() > state.score {
             networks.good = networks.taught.clone();
-            (state.good, state.structure) = (steps, verdict.structure);
+            (state.good, state.score) = (steps, verdict.score());
         }
         (verdict, alarm)
     }

@@ -28,6 +28,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     let Context { config, input, run, progress, .. } = *context;
     let stage1 = context.stage1()?;
     let model = model::load(&run.model(), &context.device()?)?;
+    let learning = Learning::read(run)?;
     let shape = input.shape();
     let sweep = sweep(context, &model)?;
 
@@ -74,7 +75,7 @@ pub fn run(context: &Context<'_>) -> Result<()> {
     }
     run.write_json(&run.metrics(), &summary::Summary::new(&stage1, &flow, &sure, &model.made_by))?;
     previews::write(context, &model)?;
-    if let Some(learning) = Learning::read(run)? {
+    if let Some(learning) = learning {
         drawing::save(run, &learning_chart::draw(&learning), &run.learning_picture())?;
     }
     if let Some(denoised) = run.read_json::<Denoised>(&run.denoised())? {

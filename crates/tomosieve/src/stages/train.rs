@@ -11,7 +11,7 @@ use tomosieve_volume::VolumeReader;
 
 use super::cluster::Stage1;
 use super::{Context, steps};
-use crate::batches::{Batches, Stream, ahead, start_seed};
+use crate::batches::{Batches, Stream, ahead};
 use crate::config::Config;
 use crate::denoised::Denoised;
 use crate::journal::Journal;
@@ -50,9 +50,11 @@ impl Learning {
     /// # Errors
     /// [`Error::RunFile`] when a file is damaged.
     pub fn read(run: &RunDir) -> Result<Option<Self>> {
-        let of_starts: Option<Vec<Self>> = run.read_json(&run.learning())?;
+        let path = run.learning();
+        let Some(of_starts) = run.read_json::<Vec<Self>>(&path)? else { return Ok(None) };
         let start = Provenance::start(run)?;
-        Ok(of_starts.and_then(|of_starts| of_starts.into_iter().nth(start)))
+        let learning = of_starts.into_iter().nth(start);
+        learning.map(Some).ok_or_else(|| Error::file(path, format!("damaged: nothing of start {start}")))
     }
 }
 
@@ -90,7 +92,7 @@ pub fn supervised(context: &Context<'_>, labels: &dyn VolumeReader) -> Result<()
 /// The starts as the last checkpoint has them or else as they begin, each of `most` steps at most, and how many steps they took.
 fn begun(context: &Context<'_>, classes: usize, most: usize, key: &str) -> Result<(Vec<Start>, usize)> {
     let config = context.config;
-    let start = |index| Start::new(context, classes, start_seed(config.seed, index), most);
+    let start = |index| Start::new(context, classes, index, most);
     let mut starts = (0..config.starts).map(start).collect::<Result<Vec<_>>>()?;
     let Some((folder, first, settlings)) =
         checkpoints::find::<Vec<Settling>>(context.run, Stage::Train, key)?
@@ -105,7 +107,8 @@ fn begun(context: &Context<'_>, classes: usize, most: usize, key: &str) -> Resul
     }
     for ((index, start), settling) in starts.iter_mut().enumerate().zip(settlings) {
         start.student.restore(&checkpoints::of_start(&folder, index))?;
-        start.settle(settling, &config.train);
+        start.settling = settling;
+        start.conclude(&config.train);
     }
     Ok((starts, first))
 }
@@ -140,13 +143,12 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
     std::thread::scope(|scope| {
         for (step, drawn) in ahead(scope, first..most, draw) {
             let before = within(&starts, most);
-            let going = starts.iter_mut().enumerate().zip(drawn);
-            let going: Vec<_> = going.filter(|((_, start), _)| step < start.total).collect();
+            let going = starts.iter_mut().zip(drawn);
+            let going: Vec<_> = going.filter(|(start, _)| step < start.total).collect();
             if going.is_empty() {
                 break;
             }
-            let entries = lanes
-                .map(going, |((index, start), batch)| start.step(index, step, batch, settings, &of_parts));
+            let entries = lanes.map(going, |(start, batch)| start.step(step, batch, settings, &of_parts));
             entries.iter().try_for_each(|entry| journal.add(entry))?;
             let total = within(&starts, most);
             if total != before {
@@ -169,7 +171,7 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
     progress.end();
     journal.flush()?;
     if settings.keep {
-        save(starts.iter().map(|start| start.total).max().unwrap_or(0), &starts)?;
+        save(starts.iter().map(|start| start.total).max().unwrap_or(most), &starts)?;
         checkpoints::keep(run)?;
     }
     let learning: Vec<Learning> = starts.iter().map(Start::learning).collect();

@@ -27,7 +27,7 @@ pub(super) struct State {
     pub(super) confidence: Confidence,
     /// Steps of the teacher that is kept, and its score.
     pub(super) good: usize,
-    pub(super) structure: f64,
+    pub(super) score: f64,
     /// Why the guard has ended the start, if it has.
     pub(super) ended: Option<Alarm>,
 }
@@ -43,8 +43,8 @@ pub(super) struct Start {
 impl Start {
     /// How it ended.
     pub(super) fn attempt(&self) -> Attempt {
-        let State { good, ended, structure, .. } = self.state;
-        Attempt { steps: good, alarm: ended, train: self.stage2.structure, correct: structure }
+        let State { good, ended, score, .. } = self.state;
+        Attempt { steps: good, alarm: ended, train: self.stage2.score(), correct: score }
     }
 }
 

@@ -3,7 +3,7 @@
 use tomosieve_nn::networks::Network;
 
 use super::Learning;
-use crate::batches::{Batch, Stream, seed_for};
+use crate::batches::{Batch, Stream, seed_for, start_seed};
 use crate::config::TrainConfig;
 use crate::journal::Entry;
 use crate::lanes::Lanes;
@@ -15,6 +15,7 @@ use crate::{Result, shares};
 
 /// A start on its way.
 pub(super) struct Start {
+    index: usize,
     pub(super) seed: u64,
     pub(super) student: Student,
     pub(super) settling: Settling,
@@ -30,13 +31,15 @@ pub(super) struct Start {
 }
 
 impl Start {
-    /// One that has learned nothing yet, of `most` steps.
-    pub(super) fn new(context: &Context<'_>, classes: usize, seed: u64, most: usize) -> Result<Self> {
+    /// One that has learned nothing yet, of `most` steps; `index` is its place among the starts.
+    pub(super) fn new(context: &Context<'_>, classes: usize, index: usize, most: usize) -> Result<Self> {
         let (config, device) = (context.config, context.device()?);
+        let seed = start_seed(config.seed, index);
         let (weights, training) = (seed_for(seed, Stream::Weights, 0, 0), device.clone().autodiff());
         let network = Network::new(&config.network, config.input.slices, classes, weights, &training)?;
         let student = Student::new(network, &config.network, &config.loss, &device)?;
         let mut start = Self {
+            index,
             seed,
             student,
             settling: Settling::default(),
@@ -46,26 +49,18 @@ impl Start {
             classes,
             most,
         };
-        start.settle(Settling::default(), &config.train);
+        start.conclude(&config.train);
         Ok(start)
     }
 
     /// Draws the conclusions from how far it has settled.
-    pub(super) fn settle(&mut self, settling: Settling, config: &TrainConfig) {
-        self.settling = settling;
+    pub(super) fn conclude(&mut self, config: &TrainConfig) {
         (self.total, self.full) = self.settling.length(self.most, config.settled);
         self.weights = self.settling.weights(config.rare);
     }
 
-    /// Its student learns from a batch; `index` is its place among the starts.
-    pub(super) fn step(
-        &mut self,
-        index: usize,
-        step: usize,
-        batch: Batch,
-        config: &TrainConfig,
-        lanes: &Lanes,
-    ) -> Entry {
+    /// Its student learns from a batch.
+    pub(super) fn step(&mut self, step: usize, batch: Batch, config: &TrainConfig, lanes: &Lanes) -> Entry {
         let fractions = shares::shares(&shares::tally(&batch.labels), self.classes);
         let (falling, fall) = (step.saturating_sub(self.full), self.total - self.full);
         let learning_rate = config.schedule.rate(config.learning_rate, falling, fall);
@@ -73,13 +68,12 @@ impl Start {
         let done = self.student.step(batch, self.weights.as_deref(), learning_rate, seed, lanes);
         self.settling.add(&done.found);
         if is_check(step + 1, self.most, config.checks) {
-            let mut settling = std::mem::take(&mut self.settling);
-            settling.check(step + 1, config.settled);
-            self.settle(settling, config);
+            self.settling.check(step + 1, config.settled);
+            self.conclude(config);
         }
         Entry {
             stage: Stage::Train,
-            start: index,
+            start: self.index,
             step: step + 1,
             loss: done.loss,
             learning_rate,

@@ -1,15 +1,15 @@
-//! Separable Gaussian smoothing of a square image.
+//! Separable Gaussian smoothing of an image.
 
 /// A normalised Gaussian kernel.
 #[derive(Debug, Clone)]
-pub(super) struct Gaussian {
+pub(crate) struct Gaussian {
     /// Weights at distances 0, 1, 2, … pixels.
     weights: Vec<f32>,
 }
 
 impl Gaussian {
     /// The kernel of standard deviation `sigma` pixels, cut off at four of them.
-    pub(super) fn new(sigma: f64) -> Self {
+    pub(crate) fn new(sigma: f64) -> Self {
         let reach = (4.0 * sigma).ceil() as usize;
         let raw: Vec<f64> = (0..=reach).map(|d| (-0.5 * (d as f64 / sigma).powi(2)).exp()).collect();
         let sum = 2.0 * raw.iter().sum::<f64>() - raw[0];
@@ -17,19 +17,19 @@ impl Gaussian {
     }
 
     /// Pixels the kernel reaches to either side.
-    pub(super) fn reach(&self) -> usize {
+    pub(crate) fn reach(&self) -> usize {
         self.weights.len() - 1
     }
 
     /// The sum over all pixels of the product of two one-dimensional kernels.
-    pub(super) fn product(&self, other: &Self) -> f64 {
+    pub(crate) fn product(&self, other: &Self) -> f64 {
         let terms = self.weights.iter().zip(&other.weights).map(|(a, b)| f64::from(a * b));
         let centre = f64::from(self.weights[0] * other.weights[0]);
         2.0 * terms.sum::<f64>() - centre
     }
 
     /// Smooths `image`, `[y, x]` with rows of `n`; pixels beyond the border repeat the border's.
-    pub(super) fn apply(&self, image: &mut [f32], n: usize) {
+    pub(crate) fn apply(&self, image: &mut [f32], n: usize) {
         let reach = self.reach();
         let rows = image.len() / n;
         let mut padded = vec![0.0; n + 2 * reach];
@@ -77,5 +77,12 @@ mod tests {
             image.iter().enumerate().map(|(at, v)| v * ((at % n) as f32 - 20.0).powi(2)).sum();
         assert!((image.iter().sum::<f32>() - 1.0).abs() < 1e-5);
         assert!((variance - 2.25).abs() < 0.03, "variance {variance}");
+    }
+
+    #[test]
+    fn edges_repeat_whatever_the_shape() {
+        let mut even = vec![0.5; 3 * 17];
+        Gaussian::new(1.0).apply(&mut even, 17);
+        assert!(even.iter().all(|value| (value - 0.5).abs() < 1e-6), "{even:?}");
     }
 }
