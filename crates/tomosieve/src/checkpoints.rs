@@ -10,38 +10,50 @@ use serde_json::Value;
 
 use crate::ledger::Stage;
 use crate::run_dir::RunDir;
-use crate::settling::Settling;
 use crate::{Error, Result};
 
-/// What a checkpoint belongs to.
+/// Where the starts of a stage were when it was saved.
+#[derive(Debug)]
+pub struct Checkpoint<S> {
+    /// Steps before it.
+    pub step: usize,
+    /// The folder and the state of each start.
+    pub starts: Vec<(PathBuf, S)>,
+}
+
+/// What a checkpoint belongs to, and the state of each start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Mark<S> {
     stage: Stage,
     key: String,
     step: usize,
-    state: S,
+    state: Vec<S>,
 }
 
-/// Writes a checkpoint of `stage` after `step` steps: `fill` puts its files into the folder it is given.
-/// The one before stays until the new one is whole.
+/// Writes a checkpoint of `stage` after `step` steps, with the state of each start: `fill` puts the files of a start into the
+/// folder it is given. The one before stays until the new one is whole.
 ///
 /// # Errors
 /// [`Error::RunFile`] when it cannot be written.
-pub fn save<S: Serialize>(
+pub fn save<S: Serialize + Clone>(
     run: &RunDir,
     stage: Stage,
     key: &str,
     step: usize,
-    state: &S,
-    fill: impl FnOnce(&Path) -> Result<()>,
+    states: &[S],
+    fill: impl Fn(usize, &Path) -> Result<()>,
 ) -> Result<()> {
     let root = run.checkpoint();
     let wanted = root.join(format!("{}-{step}", stage.name()));
     let temporary = root.join("next.partial");
     let failed = |e: std::io::Error| Error::file(&wanted, format!("cannot be written: {e}"));
-    remove(&temporary).and_then(|()| std::fs::create_dir_all(&temporary)).map_err(failed)?;
-    fill(&temporary)?;
-    let mark = Mark { stage, key: key.to_owned(), step, state };
+    remove(&temporary).map_err(failed)?;
+    for start in 0..states.len() {
+        let folder = of_start(&temporary, start);
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        fill(start, &folder)?;
+    }
+    let mark = Mark { stage, key: key.to_owned(), step, state: states.to_vec() };
     run.write_json(&mark_in(&temporary), &mark)?;
     remove(&wanted).and_then(|()| std::fs::rename(&temporary, &wanted)).map_err(failed)?;
     for other in folders(&root).into_iter().filter(|folder| *folder != wanted) {
@@ -50,7 +62,7 @@ pub fn save<S: Serialize>(
     Ok(())
 }
 
-/// The newest whole checkpoint of `stage` made with these settings: its folder, its step and its state.
+/// The newest whole checkpoint of so many starts of `stage`, made with these settings.
 ///
 /// # Errors
 /// [`Error::RunFile`] when it is there but damaged.
@@ -58,23 +70,39 @@ pub fn find<S: DeserializeOwned>(
     run: &RunDir,
     stage: Stage,
     key: &str,
-) -> Result<Option<(PathBuf, usize, S)>> {
-    let mut best: Option<(PathBuf, usize, S)> = None;
+    starts: usize,
+) -> Result<Option<Checkpoint<S>>> {
+    let mut newest: Option<(PathBuf, Mark<Value>)> = None;
     for folder in folders(&run.checkpoint()) {
         let prefix = format!("{}-", stage.name());
         if !folder.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)) {
             continue;
         }
-        let path = mark_in(&folder);
-        let Some(mark) = run.read_json::<Mark<Value>>(&path)? else { continue };
-        if mark.stage == stage && mark.key == key && best.as_ref().is_none_or(|b| b.1 < mark.step) {
-            // Only now: of other settings it may be another state.
-            let state = serde_json::from_value(mark.state)
-                .map_err(|e| Error::file(path, format!("damaged ({e}); delete `{}`", folder.display())))?;
-            best = Some((folder, mark.step, state));
+        let Some(mark) = run.read_json::<Mark<Value>>(&mark_in(&folder))? else { continue };
+        let before = newest.as_ref().map(|(_, newest)| newest.step);
+        if mark.stage == stage && mark.key == key && before < Some(mark.step) {
+            newest = Some((folder, mark));
         }
     }
-    Ok(best)
+    newest.map(|(folder, mark)| mark.of_starts(&folder, starts)).transpose()
+}
+
+impl Mark<Value> {
+    /// The checkpoint in `folder` that it belongs to, if it is one of so many starts.
+    fn of_starts<S: DeserializeOwned>(self, folder: &Path, starts: usize) -> Result<Checkpoint<S>> {
+        let damaged = |what: String| {
+            Error::file(folder, format!("damaged ({what}); delete it to begin the stage anew"))
+        };
+        if self.state.len() != starts {
+            return Err(damaged(format!("{} starts, expected {starts}", self.state.len())));
+        }
+        let state = |(start, state)| {
+            let state = serde_json::from_value(state).map_err(|e| damaged(e.to_string()))?;
+            Ok((of_start(folder, start), state))
+        };
+        let starts = self.state.into_iter().enumerate().map(state).collect::<Result<_>>()?;
+        Ok(Checkpoint { step: self.step, starts })
+    }
 }
 
 /// Keeps the checkpoint at the end of stage 2 beyond its stage.
@@ -100,14 +128,14 @@ pub fn keep(run: &RunDir) -> Result<()> {
 /// # Errors
 /// [`Error::RunFile`] when it is there but damaged.
 pub fn kept_steps(run: &RunDir) -> Result<Option<usize>> {
-    Ok(kept(run)?.map(|(_, steps, _)| steps))
+    Ok(kept(run)?.map(|(_, mark)| mark.step))
 }
 
-/// Where a run has kept the state at the end of stage 2, after how many steps it was, and what its starts found in them.
-fn kept(run: &RunDir) -> Result<Option<(PathBuf, usize, Vec<Settling>)>> {
+/// Where a run has kept the state at the end of stage 2, and what is known of it.
+fn kept(run: &RunDir) -> Result<Option<(PathBuf, Mark<Value>)>> {
     let Some(folder) = folders(&run.trained()).pop() else { return Ok(None) };
-    let mark = run.read_json::<Mark<Vec<Settling>>>(&mark_in(&folder))?;
-    Ok(mark.map(|mark| (folder, mark.step, mark.state)))
+    let mark = run.read_json(&mark_in(&folder))?;
+    Ok(mark.map(|mark| (folder, mark)))
 }
 
 /// Copies the state at the end of stage 2 that `from` has kept into `to`, as a checkpoint of settings with
@@ -116,9 +144,11 @@ fn kept(run: &RunDir) -> Result<Option<(PathBuf, usize, Vec<Settling>)>> {
 /// # Errors
 /// [`Error::RunFile`] when it cannot be read or written.
 pub fn lend(from: &RunDir, to: &RunDir, key: &str) -> Result<()> {
-    let Some((folder, steps, settlings)) = kept(from)? else { return Ok(()) };
-    let failed = |e: std::io::Error| Error::file(&folder, format!("cannot be copied: {e}"));
-    save(to, Stage::Train, key, steps, &settlings, |target| copy_all(&folder, target).map_err(failed))
+    let Some((folder, mark)) = kept(from)? else { return Ok(()) };
+    save(to, Stage::Train, key, mark.step, &mark.state, |start, target| {
+        let folder = of_start(&folder, start);
+        copy_all(&folder, target).map_err(|e| Error::file(&folder, format!("cannot be copied: {e}")))
+    })
 }
 
 /// The folder for the parts of a result made with settings of this `key`; parts of another are removed.
@@ -143,7 +173,7 @@ pub fn clear(run: &RunDir) -> Result<()> {
 }
 
 /// The folder of one start in a checkpoint.
-pub fn of_start(checkpoint: &Path, start: usize) -> PathBuf {
+fn of_start(checkpoint: &Path, start: usize) -> PathBuf {
     checkpoint.join(start.to_string())
 }
 

@@ -158,7 +158,6 @@ impl Student {
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
-        std::fs::create_dir_all(folder).map_err(|e| Error::file(folder, format!("cannot be made: {e}")))?;
         let ids = Ids::of(&self.network).0;
         let ids = serde_json::to_string(&ids).map_err(|e| Error::file(folder, e))?;
         let metadata = [("ids".to_owned(), ids)].into();

@@ -7,7 +7,6 @@
 //! the network of stage 2, the one is restored whose map fits the image best ([`crate::jury::Verdict::score`]).
 //! Of several starts the one that fits best is kept.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use burn::tensor::Device;
@@ -17,6 +16,7 @@ use tomosieve_nn::networks::Network;
 use super::cluster::Stage1;
 use super::{Context, is_check, steps};
 use crate::batches::{Batch, Batches, Stream, ahead, crops_at_once, seed_for, start_seed};
+use crate::checkpoints::Checkpoint;
 use crate::confidence::Confidence;
 use crate::guard::{self, Alarm};
 use crate::journal::{Entry, Journal};
@@ -108,8 +108,8 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
     let (lanes, of_parts) = context.lanes(settings.crop, settings.batch)?;
     let stage = Correction { context, stage1: &stage1, device, total, pool, rims, jury, lanes, of_parts };
 
-    let found = checkpoints::find::<Vec<State>>(run, Stage::Correct, &key)?;
-    let first = found.as_ref().map_or(0, |(_, step, _)| *step);
+    let found = checkpoints::find(run, Stage::Correct, &key, config.starts)?;
+    let first = found.as_ref().map_or(0, |found| found.step);
     let mut journal = Journal::open(run, Stage::Correct, first)?;
     if first == 0
         && let Some(outcome) = stage.left_out(&mut journal)?
@@ -156,9 +156,8 @@ pub fn run(context: &Context<'_>) -> Result<Outcome> {
             if !last && (stopped || saved.elapsed() > config.checkpoint_every()) {
                 journal.flush()?;
                 let states: Vec<&State> = starts.iter().map(|start| &start.state).collect();
-                checkpoints::save(run, Stage::Correct, &key, step + 1, &states, |folder| {
-                    let folders = (0..).map(|start| checkpoints::of_start(folder, start));
-                    folders.zip(&starts).try_for_each(|(folder, start)| start.networks.save(&folder))
+                checkpoints::save(run, Stage::Correct, &key, step + 1, &states, |start, folder| {
+                    starts[start].networks.save(folder)
                 })?;
                 saved = Instant::now();
             }
@@ -243,12 +242,8 @@ impl Correction<'_> {
     }
 
     /// All starts from their networks of stage 2, or from a checkpoint.
-    fn starts(&self, found: Option<(PathBuf, usize, Vec<State>)>) -> Result<Vec<Start>> {
+    fn starts(&self, found: Option<Checkpoint<State>>) -> Result<Vec<Start>> {
         let Context { config, run, .. } = *self.context;
-        let (folder, _, states) = found.unwrap_or_default();
-        if ![0, config.starts].contains(&states.len()) {
-            return Err(Error::file(folder, "damaged; delete it to redo stage 3"));
-        }
         let (device, classes) = (&self.device, self.stage1.clusters.classes());
         let student = |start| Networks::of_stage2(config, classes, device, &run.student(start));
         let students = (0..config.starts).map(student);
@@ -260,9 +255,11 @@ impl Correction<'_> {
             Start { networks, stage2, state }
         };
         let mut starts: Vec<Start> = students.into_iter().zip(verdicts).map(fresh).collect();
-        for ((index, start), state) in starts.iter_mut().enumerate().zip(states) {
+        for (start, (folder, state)) in
+            starts.iter_mut().zip(found.into_iter().flat_map(|found| found.starts))
+        {
             start.state = state;
-            start.networks.restore(&checkpoints::of_start(&folder, index))?;
+            start.networks.restore(&folder)?;
         }
         Ok(starts)
     }

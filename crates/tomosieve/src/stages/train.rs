@@ -94,23 +94,18 @@ fn begun(context: &Context<'_>, classes: usize, most: usize, key: &str) -> Resul
     let config = context.config;
     let start = |index| Start::new(context, classes, index, most);
     let mut starts = (0..config.starts).map(start).collect::<Result<Vec<_>>>()?;
-    let Some((folder, first, settlings)) =
-        checkpoints::find::<Vec<Settling>>(context.run, Stage::Train, key)?
-    else {
+    let Some(found) = checkpoints::find::<Settling>(context.run, Stage::Train, key, config.starts)? else {
         // Of other settings, and so are the students beside them.
         checkpoints::clear(context.run)?;
         context.run.remove_students()?;
         return Ok((starts, 0));
     };
-    if settlings.len() != starts.len() {
-        return Err(Error::file(folder, "damaged; delete it to redo stage 2"));
-    }
-    for ((index, start), settling) in starts.iter_mut().enumerate().zip(settlings) {
-        start.student.restore(&checkpoints::of_start(&folder, index))?;
+    for (start, (folder, settling)) in starts.iter_mut().zip(found.starts) {
+        start.student.restore(&folder)?;
         start.settling = settling;
         start.conclude(&config.train);
     }
-    Ok((starts, first))
+    Ok((starts, found.step))
 }
 
 /// Trains the students on the crops of a pool.
@@ -126,9 +121,8 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
     let draw = |step| batches.iter().map(|batches| batches.draw_mixed(step, strong)).collect::<Vec<_>>();
     let save = |step, starts: &[Start]| {
         let settlings: Vec<&Settling> = starts.iter().map(|start| &start.settling).collect();
-        checkpoints::save(run, Stage::Train, &key, step, &settlings, |folder| {
-            let folders = (0..).map(|start| checkpoints::of_start(folder, start));
-            folders.zip(starts).try_for_each(|(folder, start)| start.student.save(&folder))
+        checkpoints::save(run, Stage::Train, &key, step, &settlings, |start, folder| {
+            starts[start].student.save(folder)
         })
     };
     // Steps of all starts within so many of each.

@@ -105,7 +105,7 @@ pub(super) fn take_over(run: &RunDir, config: &Config, input: &Input, source: &S
     }
     let Some(other) = &source.longer else { return Ok(()) };
     let key = Ledger::key(Stage::Train, config, input);
-    if checkpoints::find::<Vec<Settling>>(run, Stage::Train, &key)?.is_none() {
+    if checkpoints::find::<Settling>(run, Stage::Train, &key, config.starts)?.is_none() {
         let other = RunDir::beside(other);
         link(&other.log(), &run.log())?; // the log of the steps already taken
         checkpoints::lend(&other, run, &key)?;
