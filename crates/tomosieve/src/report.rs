@@ -27,6 +27,9 @@ pub fn write(run: &RunDir, config: &Config, provenance: &Provenance) -> Result<(
     run.write(&path, text.as_bytes())
 }
 
+/// Of a class with less than this share of its pseudo labels hardly anything is left.
+const HARDLY: f64 = 0.2;
+
 /// A share in words.
 fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
@@ -136,7 +139,21 @@ fn classes(out: &mut String, summary: &Summary) -> std::fmt::Result {
             (percent(c.pseudo_label_fraction), percent(c.fraction), percent(c.confidence));
         writeln!(out, "| {} | {:.4} | {before} | {after} | {sure} |", c.class, c.mean_grey_value)?;
     }
-    writeln!(out, "\nShares are of all voxels; classes ascend in mean grey value.\n")
+    writeln!(out, "\nShares are of all voxels; classes ascend in mean grey value.\n")?;
+    for c in summary.classes.iter().filter(|c| c.fraction < HARDLY * c.pseudo_label_fraction) {
+        let others = summary.flow.get(c.class).into_iter().flatten().enumerate();
+        let most = others.filter(|(other, _)| *other != c.class).max_by_key(|(_, voxels)| **voxels);
+        let taken = most.map_or(String::new(), |(other, _)| format!("; most of it went to class {other}"));
+        writeln!(
+            out,
+            "**Of class {} hardly anything is left: {} of the voxels, where it had {}{taken}.** If it was no phase of its own, \
+             one class less would do; if it was, it is lost. Look for it in the pseudo labels.\n",
+            c.class,
+            percent(c.fraction),
+            percent(c.pseudo_label_fraction)
+        )?;
+    }
+    Ok(())
 }
 
 /// Slices and charts.
@@ -276,6 +293,34 @@ fn against_the_truth(out: &mut String, summary: &Summary) -> std::fmt::Result {
 mod tests {
     use super::*;
     use crate::settling::Found;
+    use crate::summary::ClassSummary;
+
+    #[test]
+    fn it_says_which_class_is_gone_and_where_to() {
+        let class = |class, pseudo_label_fraction, fraction| ClassSummary {
+            class,
+            mean_grey_value: 0.0,
+            pseudo_label_fraction,
+            fraction,
+            confidence: 0.5,
+        };
+        let summary = Summary {
+            model: "correct".to_owned(),
+            voxels: 1000,
+            non_finite: 0,
+            shading: None,
+            classes: vec![class(0, 0.3, 0.598), class(1, 0.3, 0.002), class(2, 0.4, 0.4)],
+            changed: 0.3,
+            confidence: 0.9,
+            flow: vec![vec![300, 0, 0], vec![296, 2, 2], vec![2, 0, 398]],
+            evaluation: None,
+        };
+        let mut out = String::new();
+        classes(&mut out, &summary).unwrap();
+        let said = "**Of class 1 hardly anything is left: 0.20 % of the voxels, where it had 30.00 %; most of it went to class 0.**";
+        assert!(out.contains(said), "{out}");
+        assert_eq!(out.matches("hardly anything").count(), 1, "{out}");
+    }
 
     #[test]
     fn it_says_why_stage_2_ended() {
