@@ -140,7 +140,9 @@ mod tests {
         assert!(verdict(&same, 10.0, 0.0).score().is_finite());
         let mut config = crate::Config::defaults().unwrap().correct;
         config.guard_score = 0.05;
-        let nothing = verdict(&same, 0.0, 1.0);
-        assert_eq!(judge(&nothing, &nothing, &nothing, &config), None);
+        let nothing = |spread| verdict(&same, 0.0, spread);
+        assert_eq!(judge(&nothing(1.0), &nothing(1.0), &nothing(1.0), &config), None);
+        let worse = judge(&nothing(1.1), &nothing(1.0), &nothing(1.0), &config);
+        assert!(matches!(worse, Some(Alarm::Score { .. })), "{worse:?}");
     }
 }

@@ -17,6 +17,8 @@ use crate::{shares, spread};
 const PIXELS: usize = 1 << 18;
 /// Draws of which the crop with most of a class is taken.
 const DRAWS: usize = 8;
+/// Structure that every map is taken to have, lest where noise hides all of it nothing count any more.
+const LEAST: f64 = 0.03;
 /// Of the draws: the same in all runs, so that what their maps of a volume are worth can be compared.
 const SEED: u64 = 0;
 
@@ -51,9 +53,9 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The higher the better a map is, as far as the image can tell. It compares maps of one volume.
+    /// The higher the better a map is, as far as the image can tell: structure divided by spread. It compares maps of one volume.
     pub fn score(&self) -> f64 {
-        self.structure / self.spread.max(f64::EPSILON)
+        self.structure.max(LEAST) / self.spread.max(f64::EPSILON)
     }
 }
 
