@@ -55,6 +55,9 @@ fn compose(
         };
         writeln!(out, "> **Self-correction {}**: {alarm}; {shipped}.\n", alarm.meaning())?;
     }
+    if let Some(warning) = provenance.correction.as_ref().and_then(|outcome| outcome.warning(config)) {
+        writeln!(out, "> **Look twice**: {warning}.\n")?;
+    }
     writeln!(
         out,
         "{z} × {y} × {x} voxels ({}, {}) in {} classes; {} of the voxels changed class between pseudo labels \

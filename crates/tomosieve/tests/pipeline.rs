@@ -329,6 +329,26 @@ fn a_worse_fit_restores_the_best_network() {
 }
 
 #[test]
+fn a_result_that_fits_less_well_than_the_pseudo_labels_says_so_first() {
+    let phantom = phantom();
+    let wrecked = |name: &str, setting: &str| {
+        let output = phantom.path().join(name);
+        let wreck =
+            ["starts=1", "train.steps=100", "correct.learning_rate=0.3", "correct.guard=false", setting];
+        run(phantom.path(), &output, &config(&wreck), &Silent, false).unwrap();
+        let correction = Provenance::read(&RunDir::open(&output).unwrap()).unwrap().correction.unwrap();
+        let report = std::fs::read_to_string(output.join("report.md")).unwrap();
+        (correction.scores, report.lines().nth(2).unwrap().to_owned())
+    };
+    let (scores, first) = wrecked("wrecked", "correct.momentum=0.1");
+    assert!(scores.correct < 0.9 * scores.pseudo_labels, "{scores:?}");
+    assert!(first.starts_with("> **Look twice**: the result fits the image"), "{first}");
+    let (scores, first) = wrecked("held", "correct.steps=0");
+    assert!(scores.correct > scores.pseudo_labels, "{scores:?}");
+    assert!(!first.contains("Look twice"), "{first}");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_bytes_whatever_the_threads() {
     let phantom = phantom();
     let config = config(&[]);

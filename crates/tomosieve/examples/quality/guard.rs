@@ -9,7 +9,7 @@ use serde_json::Value;
 use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
 use tomosieve::stages::correct::Scores;
-use tomosieve::{Error, Result};
+use tomosieve::{Config, Error, Result};
 
 /// A result is bad when it is so many points of mIoU below its pseudo labels, and one worse than another by as much.
 const POINTS: f64 = 0.5;
@@ -62,6 +62,7 @@ pub(crate) fn table(paths: &[&str]) -> Result<()> {
         return Err(Error::Input("no run of these studies was made both with and without guard".into()));
     }
     summary(&pairs);
+    warnings(&pairs, Config::defaults()?.correct.guard_score);
     correlation(&pairs);
     Ok(())
 }
@@ -122,6 +123,20 @@ fn summary(pairs: &[(&str, [Run; 2])]) {
          {spoilt_badly} of them below their pseudo labels.",
         good.clone().count(),
         percent(spoilt, good.count())
+    );
+}
+
+/// Of which results the report would say that they fit the image less well than their pseudo labels, by more than is forgiven.
+fn warnings(pairs: &[(&str, [Run; 2])], forgiven: f64) {
+    let runs = || pairs.iter().flat_map(|(_, pair)| pair);
+    let of = |bad: bool| runs().filter(move |run| run.is_bad() == bad);
+    let warned = |bad| of(bad).filter(|run| run.relative[0] < 1.0 - forgiven).count();
+    println!(
+        "\nOf the {} results below their pseudo labels, guard or no guard, the report warns of {}; of the {} others it warns of {}.",
+        of(true).count(),
+        warned(true),
+        of(false).count(),
+        warned(false)
     );
 }
 

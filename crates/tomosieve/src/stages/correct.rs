@@ -18,6 +18,7 @@ use super::{Context, is_check, steps};
 use crate::batches::{Batch, Batches, Stream, ahead, crops_at_once, seed_for, start_seed};
 use crate::checkpoints::Checkpoint;
 use crate::confidence::Confidence;
+use crate::config::Config;
 use crate::guard::{self, Alarm};
 use crate::journal::{Entry, Journal};
 use crate::jury::{self, Jury, Verdict};
@@ -60,6 +61,19 @@ pub struct Scores {
     pub train: f64,
     /// The map of the network that ships.
     pub correct: f64,
+}
+
+impl Outcome {
+    /// What is to be said where the map that ships fits the image less well than the pseudo labels, by more than the guard
+    /// forgives. With one slice at a time there are no others that could tell.
+    pub fn warning(&self, config: &Config) -> Option<String> {
+        let Scores { pseudo_labels, correct, .. } = self.scores;
+        let worse = correct < (1.0 - config.correct.guard_score) * pseudo_labels;
+        (worse && config.input.slices > 1).then(|| {
+            let lost = 100.0 * (1.0 - correct / pseudo_labels);
+            format!("the result fits the image {lost:.1} % less well than the pseudo labels; compare the two before you use it")
+        })
+    }
 }
 
 /// A check of the teacher, as the log keeps it; before the first step of a start it is the network of stage 2.
@@ -339,6 +353,9 @@ impl Correction<'_> {
             let note =
                 format!("self-correction {}: {alarm}; the result is the network {shipped}", alarm.meaning());
             self.context.progress.note(&note);
+        }
+        if let Some(warning) = outcome.warning(self.context.config) {
+            self.context.progress.note(&warning);
         }
         let made_by = if outcome.steps == 0 { "train" } else { "correct" };
         model::save(network, self.context.config, self.stage1, made_by, &self.context.run.model())?;
