@@ -70,6 +70,11 @@ impl std::fmt::Display for Alarm {
     }
 }
 
+/// Whether a score lies below another by more than this share of it.
+pub fn falls_short(score: f64, of: f64, forgiven: f64) -> bool {
+    score < (1.0 - forgiven) * of
+}
+
 /// What is wrong with a teacher, if anything, given what the pseudo labels and the network of stage 2 are
 /// like.
 ///
@@ -81,7 +86,7 @@ pub fn judge(
     config: &CorrectConfig,
 ) -> Option<Alarm> {
     let (score, before) = (teacher.score(), stage2.score());
-    if score < (1.0 - config.guard_score) * before {
+    if falls_short(score, before, config.guard_score) {
         return Some(Alarm::Score { score, before });
     }
     if score > before {

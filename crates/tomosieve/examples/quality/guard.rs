@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::Value;
+use tomosieve::guard::falls_short;
 use tomosieve::provenance::Provenance;
 use tomosieve::run_dir::RunDir;
 use tomosieve::stages::correct::Scores;
@@ -130,7 +131,7 @@ fn summary(pairs: &[(&str, [Run; 2])]) {
 fn warnings(pairs: &[(&str, [Run; 2])], forgiven: f64) {
     let runs = || pairs.iter().flat_map(|(_, pair)| pair);
     let of = |bad: bool| runs().filter(move |run| run.is_bad() == bad);
-    let warned = |bad| of(bad).filter(|run| run.relative[0] < 1.0 - forgiven).count();
+    let warned = |bad| of(bad).filter(|run| falls_short(run.relative[0], 1.0, forgiven)).count();
     println!(
         "\nOf the {} results below their pseudo labels, guard or no guard, the report warns of {}; of the {} others it warns of {}.",
         of(true).count(),

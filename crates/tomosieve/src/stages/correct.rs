@@ -68,7 +68,7 @@ impl Outcome {
     /// forgives. With one slice at a time there are no others that could tell.
     pub fn warning(&self, config: &Config) -> Option<String> {
         let Scores { pseudo_labels, correct, .. } = self.scores;
-        let worse = correct < (1.0 - config.correct.guard_score) * pseudo_labels;
+        let worse = guard::falls_short(correct, pseudo_labels, config.correct.guard_score);
         (worse && config.input.slices > 1).then(|| {
             let lost = 100.0 * (1.0 - correct / pseudo_labels);
             format!("the result fits the image {lost:.1} % less well than the pseudo labels; compare the two before you use it")
