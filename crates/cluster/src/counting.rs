@@ -35,9 +35,9 @@ pub struct Bins {
     pub(crate) len: usize,
 }
 
-/// What one thread counted.
+/// What one thread counted, fewer than 2³² values.
 pub struct Partial {
-    pub(crate) counts: Vec<u64>,
+    pub(crate) counts: Vec<u32>,
     pub(crate) clamped: u64,
     pub(crate) non_finite: u64,
 }
@@ -75,14 +75,13 @@ impl Bins {
                 }
             }
         }
-        let mut counts = vec![0_u64; stride];
-        for table in tables.chunks_exact(stride) {
-            for (sum, &count) in counts.iter_mut().zip(table) {
-                *sum += u64::from(count);
-            }
+        let (counts, others) = tables.split_at_mut(stride);
+        for table in others.chunks_exact(stride) {
+            counts.iter_mut().zip(table).for_each(|(sum, count)| *sum += count);
         }
-        let non_finite = counts.pop().unwrap_or(0);
-        Partial { counts, clamped, non_finite }
+        tables.truncate(stride);
+        let non_finite = tables.pop().map_or(0, u64::from);
+        Partial { counts: tables, clamped, non_finite }
     }
 
     /// Counts 8-bit values by value, in four tables, so that runs of equal values do not wait for each other's store, and only
@@ -98,49 +97,41 @@ impl Bins {
             }
             rest.iter().for_each(|&value| tables[0][usize::from(value)] += 1);
         }
-        self.by_bin(
-            (0..CELLS).map(|cell| cells[cell..].iter().step_by(CELLS).map(|&count| u64::from(count)).sum()),
-        )
+        self.by_bin((0..CELLS).map(|cell| cells[cell..].iter().step_by(CELLS).sum()).collect())
+    }
+
+    /// Counts 16-bit values by value, and only then by bin. Four are loaded at once, and taken apart in a register: a load for
+    /// each, beside that of its cell, is what would hold up the processor.
+    pub(crate) fn count_words(&self, values: &[u16]) -> Partial {
+        const CELLS: usize = 0x1_0000;
+        let mut cells = vec![0_u32; CELLS];
+        if let Some(table) = cells.first_chunk_mut::<CELLS>() {
+            let (whole, rest) = values.as_chunks::<4>();
+            for &four in whole {
+                let four: u64 = bytemuck::cast(four);
+                for shift in [0, 16, 32, 48] {
+                    table[usize::from((four >> shift) as u16)] += 1;
+                }
+            }
+            rest.iter().for_each(|&value| table[usize::from(value)] += 1);
+        }
+        self.by_bin(cells)
     }
 
     /// What was counted of the integers from 0 on, by bin.
-    fn by_bin(&self, cells: impl Iterator<Item = u64>) -> Partial {
+    fn by_bin(&self, cells: Vec<u32>) -> Partial {
+        if self.first_whole() == Some(0) && self.len == cells.len() {
+            return Partial { counts: cells, clamped: 0, non_finite: 0 };
+        }
         let (mut counts, mut clamped) = (vec![0; self.len], 0);
-        for (cell, count) in cells.enumerate() {
+        for (cell, count) in cells.into_iter().enumerate() {
             if count > 0 {
                 let (bin, beyond) = self.place(cell as f32);
                 counts[bin as usize] += count;
-                clamped += if beyond { count } else { 0 };
+                clamped += u64::from(if beyond { count } else { 0 });
             }
         }
         Partial { counts, clamped, non_finite: 0 }
-    }
-
-    /// Counts 16-bit values by value, in bytes, and only then by bin: where cells of four bytes would lie in the L2 cache,
-    /// those of one byte of the values that a scan has mostly lie in L1. A full byte is carried to a wide cell.
-    pub(crate) fn count_words(&self, values: &[u16]) -> Partial {
-        const CELLS: usize = 0x1_0000;
-        const LANES: usize = 2;
-        let mut low = vec![0_u8; LANES * CELLS];
-        let mut high = vec![0_u32; CELLS];
-        if let Some(tables) = low.as_chunks_mut::<CELLS>().0.first_chunk_mut::<LANES>() {
-            let mut count = |table: &mut [u8; CELLS], value: u16| {
-                let cell = &mut table[usize::from(value)];
-                *cell = cell.wrapping_add(1);
-                if *cell == 0 {
-                    high[usize::from(value)] += 1;
-                }
-            };
-            let (whole, rest) = values.as_chunks::<LANES>();
-            for values in whole {
-                tables.iter_mut().zip(values).for_each(|(table, &value)| count(table, value));
-            }
-            rest.iter().for_each(|&value| count(&mut tables[0], value));
-        }
-        self.by_bin((0..CELLS).map(|cell| {
-            let rest: u64 = low[cell..].iter().step_by(CELLS).map(|&count| u64::from(count)).sum();
-            (u64::from(high[cell]) << 8) + rest
-        }))
     }
 
     /// The bin of a finite value, and whether the value lies outside of all.

@@ -84,8 +84,8 @@ impl Histogram {
         let bins = Bins { exact: self.exact, edge: self.edge, upper, scale: 1.0 / self.width, len };
         let partials: Vec<Partial> = shares(values).map(|share| V::count(&bins, share)).collect();
         for partial in partials {
-            for (sum, count) in self.counts.iter_mut().zip(&partial.counts) {
-                *sum += count;
+            for (sum, &count) in self.counts.iter_mut().zip(&partial.counts) {
+                *sum += u64::from(count);
             }
             self.clamped += partial.clamped;
             self.non_finite += partial.non_finite;
