@@ -6,7 +6,8 @@
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use tomosieve_volume::{
-    OpenOptions, OutputKind, OutputMeta, Region, Shape, TiffCompression, VoxelType, Voxels, create, open,
+    OpenOptions, OutputKind, OutputMeta, Region, Shape, TiffCompression, VoxelBuffer, VoxelType, Voxels,
+    create, open,
 };
 
 const SHAPE: Shape = Shape::new(32, 1024, 1024);
@@ -40,4 +41,21 @@ fn slab_u16(bencher: Bencher<'_, '_>, what: &str) {
         .counter(ItemsCount::new(SHAPE.voxels()))
         .counter(BytesCount::of_many::<u16>(SHAPE.voxels()))
         .bench_local(|| volume.read(&region, &mut into).expect("it can be read"));
+}
+
+/// Bytes of a raw file in the page cache that lie so far into a page, to a buffer that starts 16 bytes into one, as large ones do.
+#[divan::bench(args = [0, 8, 16, 128])]
+fn offset_u16(bencher: Bencher<'_, '_>, offset: usize) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join(format!("scan_{}x{}x{}_uint16.raw", SHAPE.z, SHAPE.y, SHAPE.x));
+    let mut bytes = vec![0; offset];
+    bytes.extend(voxels().iter().flat_map(|v| v.to_le_bytes()));
+    std::fs::write(&path, bytes).expect("it can be written");
+    let volume = open(&path, &OpenOptions { offset: offset as u64, ..OpenOptions::default() })
+        .expect("it can be opened");
+    let region = Region::whole(SHAPE);
+    let mut into = VoxelBuffer::default();
+    bencher
+        .counter(BytesCount::of_many::<u16>(SHAPE.voxels()))
+        .bench_local(|| volume.read_native(&region, &mut into).expect("it can be read"));
 }
