@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use tomosieve_volume::{OpenOptions, OutputKind, OutputMeta, Region, Shape, VoxelType, Voxels, create, open};
+use tomosieve_volume::{
+    OpenOptions, OutputKind, OutputMeta, Region, Shape, TiffCompression, VoxelType, Voxels, create, open,
+};
 
 /// A scratch folder to run the command in.
 struct Scratch(TempDir);
@@ -46,9 +48,19 @@ impl Scratch {
 
     /// A folder of u16 slices with these values.
     fn volume(&self, name: &str, shape: Shape, value: impl Fn(usize) -> f32) -> PathBuf {
+        self.packed(name, shape, value, TiffCompression::None)
+    }
+
+    fn packed(
+        &self,
+        name: &str,
+        shape: Shape,
+        value: impl Fn(usize) -> f32,
+        compression: TiffCompression,
+    ) -> PathBuf {
         let path = self.path(name);
-        let mut writer =
-            create(OutputKind::TiffFolder, &path, shape, VoxelType::F32, &OutputMeta::default()).unwrap();
+        let meta = OutputMeta { compression, ..OutputMeta::default() };
+        let mut writer = create(OutputKind::TiffFolder, &path, shape, VoxelType::F32, &meta).unwrap();
         let voxels: Vec<f32> = (0..shape.voxels()).map(value).collect();
         writer.write(Voxels::F32(&voxels)).unwrap();
         writer.finish().unwrap();
@@ -429,6 +441,26 @@ fn inspect_tells_what_it_found() {
     assert_eq!(json["shape"], serde_json::json!([8, 40, 36]));
     assert_eq!(json["axes"], "zyx");
     assert!(json["range"][0].as_f64().unwrap() < json["range"][1].as_f64().unwrap());
+}
+
+#[test]
+fn however_many_threads_count_the_values_are_the_same_and_the_first_damage_is_named() {
+    let scratch = Scratch::new();
+    let folder = scratch.packed("v", Shape::new(40, 96, 96), textured, TiffCompression::Lzw);
+    let inspected = |threads: usize| scratch.ok(&format!("inspect v --json -q --threads {threads}"));
+    let one = inspected(1);
+    (2..6).for_each(|threads| assert_eq!(inspected(threads), one, "{threads} threads"));
+    for n in [9, 11, 30] {
+        let slice = nth_tiff(&folder, n);
+        let mut bytes = std::fs::read(&slice).unwrap();
+        let middle = bytes.len() / 3..bytes.len() / 2; // of what is packed: the headers are whole
+        bytes[middle].fill(0xff);
+        std::fs::write(slice, bytes).unwrap();
+    }
+    for threads in 1..6 {
+        let error = scratch.fails(3, &format!("inspect v -q --threads {threads}"));
+        assert!(error.contains("slice_00009.tif") && error.contains("damaged"), "{threads} threads: {error}");
+    }
 }
 
 #[test]

@@ -5,13 +5,16 @@
 //! clustering sees only the histogram.
 
 use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tomosieve_cluster::{Clustering, Clusters, Histogram, KMeans, RangeScan, Scan};
-use tomosieve_volume::{VolumeReader, VoxelType, Voxels, read_ahead};
+use tomosieve_volume::{Slab, Slabs, VolumeReader, VoxelBuffer, VoxelType, Voxels, read_ahead};
 
 use super::Context;
 use crate::config::ShadingConfig;
+use crate::lanes::Lanes;
 use crate::scale::Scale;
 use crate::shading::{self, Shading, Unshaded};
 use crate::{Error, Result, drawing, palette, scan_chart, shares};
@@ -190,14 +193,13 @@ pub fn histogram(context: &Context<'_>) -> Result<Histogram> {
         VoxelType::U16 => Histogram::integer(0, 65_535)?,
         VoxelType::I16 => Histogram::integer(-32_768, 32_767)?,
         _ => {
-            let mut scan = RangeScan::new();
             progress.begin("finding the range", slices, 0, "slices");
-            let mut floats = Vec::new();
-            stream(context, context.input.reader.as_ref(), |voxels| {
-                scan.add(voxels.as_f32(&mut floats));
-                Ok(())
+            let parts = fold(context, context.input.reader.as_ref(), &RangeScan::new(), |scan, voxels| {
+                scan.add(voxels.as_f32(&mut Vec::new()));
             })?;
             progress.end();
+            let mut scan = RangeScan::new();
+            parts.iter().for_each(|part| scan.merge(part));
             Histogram::for_floats(&scan, context.config.cluster.bins)?
         }
     };
@@ -208,16 +210,62 @@ pub fn histogram(context: &Context<'_>) -> Result<Histogram> {
 /// Counts every voxel of a volume.
 fn count(context: &Context<'_>, reader: &dyn VolumeReader, values: &mut Histogram) -> Result<()> {
     context.progress.begin("counting values", reader.shape().z as u64, 0, "slices");
-    stream(context, reader, |voxels| {
-        match voxels {
-            Voxels::U8(voxels) => values.add(voxels),
-            Voxels::U16(voxels) => values.add(voxels),
-            Voxels::F32(voxels) => values.add(voxels),
-        }
-        Ok(())
+    let parts = fold(context, reader, values, |values, voxels| match voxels {
+        Voxels::U8(voxels) => values.add(voxels),
+        Voxels::U16(voxels) => values.add(voxels),
+        Voxels::F32(voxels) => values.add(voxels),
     })?;
+    parts.iter().try_for_each(|part| values.merge(part))?;
     context.progress.end();
     Ok(())
+}
+
+/// What becomes of some copies of an empty `start` when every slab of a volume is shown to one of them, in no order.
+///
+/// Every thread reads for itself, so that what it works on is still in its processor's cache. A single one, and slices that
+/// decode together, which takes all threads, are streamed instead.
+fn fold<T: Clone + Send + Sync>(
+    context: &Context<'_>,
+    reader: &dyn VolumeReader,
+    start: &T,
+    each: impl Fn(&mut T, Voxels<'_>) + Sync,
+) -> Result<Vec<T>> {
+    let (shape, progress) = (reader.shape(), context.progress);
+    let threads = rayon::current_num_threads();
+    if threads == 1 || reader.slices_at_once() > 1 {
+        let mut all = start.clone();
+        stream(context, reader, |voxels| {
+            each(&mut all, voxels);
+            Ok(())
+        })?;
+        return Ok(vec![all]);
+    }
+    let slices = 2 * crate::plan::stream_depth(reader, context.memory); // as many as are in memory when they are streamed
+    let lanes = Lanes::new(threads.min(slices))?;
+    let slabs = Slabs::new(shape, slices / lanes.count(), 0).collect();
+    let (idle, failed) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+    let idle = || idle.lock().unwrap_or_else(PoisonError::into_inner);
+    let done = lanes.map(slabs, |slab: Slab| {
+        if failed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let (mut folded, mut buffer) =
+            idle().pop().unwrap_or_else(|| (start.clone(), VoxelBuffer::default()));
+        let read = if progress.stopped() {
+            Err(Error::Stopped { stage: "cluster" })
+        } else {
+            slab.region(shape).and_then(|at| reader.read_native(&at, &mut buffer)).map_err(Error::from)
+        };
+        failed.fetch_or(read.is_err(), Ordering::Relaxed);
+        read?;
+        each(&mut folded, buffer.voxels());
+        progress.advance(slab.z.len() as u64, "");
+        idle().push((folded, buffer));
+        Ok(())
+    });
+    done.into_iter().collect::<Result<()>>()?; // the first slab that failed: those before it had been begun
+    let folded = std::mem::take(&mut *idle());
+    Ok(folded.into_iter().map(|(folded, _)| folded).collect())
 }
 
 /// Hands a volume over slab by slab, and reads ahead meanwhile.
