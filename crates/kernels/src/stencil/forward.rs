@@ -27,6 +27,7 @@ impl Job {
     /// Of each 16 outputs the bias, `[16]`, and the weights, `[tap][input][16]`.
     fn pack(self, weight: &[f32], bias: Option<&[f32]>) -> Buffer {
         let (inputs, taps) = (self.x.c, self.stencil.taps());
+        let by_input = weight.len() == inputs * self.strides.input; // those of an input follow one another
         let mut panels = Buffer::dirty(self.groups() * self.panel());
         let shared = Shared::new(&mut panels);
         each(self.groups(), |group| {
@@ -41,17 +42,24 @@ impl Job {
             if let Some(bias) = bias {
                 first[..lanes].copy_from_slice(&bias[group * LANES..][..lanes]);
             }
-            let mut copy = |lane: usize, i: usize| {
-                let from = (group * LANES + lane) * self.strides.out + i * self.strides.input;
-                for (tap, &value) in weight[from..from + taps].iter().enumerate() {
-                    panel[(tap * inputs + i) * LANES + lane] = value;
-                }
-            };
+            let rows = panel.as_chunks_mut::<LANES>().0; // [tap][input]
+            let weight = &weight[group * LANES * self.strides.out..];
             // In the order of the weights.
-            if self.strides.out < self.strides.input {
-                (0..inputs).for_each(|i| (0..lanes).for_each(|lane| copy(lane, i)));
+            if by_input {
+                for (i, of_input) in weight.chunks(self.strides.input).enumerate() {
+                    for (lane, of_output) in of_input.chunks(self.strides.out).take(lanes).enumerate() {
+                        for (tap, &value) in of_output.iter().enumerate() {
+                            rows[tap * inputs + i][lane] = value;
+                        }
+                    }
+                }
             } else {
-                (0..lanes).for_each(|lane| (0..inputs).for_each(|i| copy(lane, i)));
+                for (lane, of_output) in weight.chunks(self.strides.out).take(lanes).enumerate() {
+                    for (tap, rows) in rows.chunks_exact_mut(inputs).enumerate() {
+                        let values = of_output[tap..].iter().step_by(self.strides.input);
+                        rows.iter_mut().zip(values).for_each(|(row, &value)| row[lane] = value);
+                    }
+                }
             }
         });
         panels
