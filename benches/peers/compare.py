@@ -75,7 +75,7 @@ class Comparison:
         self.folder, self.rounds, self.threads = folder, arguments.rounds, arguments.threads
         self.engines, self.quick, self.sizes = arguments.engines, arguments.quick, arguments.sizes
         target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-        self.rows = arguments.rows
+        self.rows, self.others = arguments.rows, arguments.networks
         self.ours = [str(target / "release/examples/speed")]
         self.lines, self.out = [], arguments.out
 
@@ -168,7 +168,7 @@ class Comparison:
 
     def networks(self):
         self.head("A training step of the other networks")
-        for network in OTHERS:
+        for network in self.others:
             for threads in self.threads:
                 self.steps(network, 128, 4, threads, self.trained() or TORCH[:2])
 
@@ -391,7 +391,10 @@ class Comparison:
             shutil.rmtree(run, ignore_errors=True)
             subprocess.run([*command, "--threads", str(threads)], check=True, stdout=subprocess.DEVNULL)
             ours = json.loads((run / "provenance.json").read_text())["seconds"]
-            command = [sys.executable, HERE / "program.py", volume / "volume", self.folder / "theirs", str(threads)]
+            log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+            steps = [max(entry["step"] for entry in log if entry["stage"] == stage) for stage in ("train", "correct")]
+            command = [sys.executable, HERE / "program.py", volume / "volume", self.folder / "theirs"]
+            command += map(str, (threads, *steps))
             theirs = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines()[-1])
             for name, seconds in ((OURS, ours), ("PyTorch", theirs)):
                 stages = [seconds[stage] for stage in ("cluster", "train", "correct", "predict")]
@@ -399,7 +402,8 @@ class Comparison:
                 cells = " | ".join(f"{seconds:.1f}" for seconds in (*stages, sum(stages)))
                 self.say(f"| {threads} | {name} | {cells} |")
         ratios = [f"{totals['PyTorch', n] / totals[OURS, n]:.2f} with {n}" for n in self.threads]
-        self.say(f"\nPyTorch's time over ours, by threads: {', '.join(ratios)}.")
+        self.say(f"\n{steps[0]} steps of stage 2, {steps[1]} of stage 3.")
+        self.say(f"PyTorch's time over ours, by threads: {', '.join(ratios)}.")
         if {1, 2} <= set(self.threads):
             twice = [f"{name} {totals[name, 1] / totals[name, 2]:.2f}" for name in (OURS, "PyTorch")]
             self.say(f"Two threads against one: {', '.join(twice)}.")
@@ -471,6 +475,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--engines", nargs="+", choices=PREDICTORS, help="peers of training and inference, instead of all")
     parser.add_argument("--sizes", nargs="+", type=int, default=[512, 2048], help="sides of slices to infer")
+    parser.add_argument("--networks", nargs="+", default=OTHERS, choices=OTHERS, help="those of the section `networks`")
     parser.add_argument("--rows", nargs="+", help="rows of stage 1, such as kmeans, instead of all")
     parser.add_argument("--quick", action="store_true", help="fewer sizes, for trying out")
     parser.add_argument("--out", type=pathlib.Path, help="write the tables there, too")

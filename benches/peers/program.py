@@ -1,8 +1,9 @@
-"""`tomosieve segment --preset quick` as a PyTorch program: the same steps, sizes and numbers of them.
+"""`tomosieve segment --preset quick` as a PyTorch program: the same steps and sizes.
 
-    program.py VOLUME OUTPUT THREADS
+    program.py VOLUME OUTPUT THREADS TRAIN CORRECT
 
-VOLUME is a folder of TIFF slices. Clustering is scikit-learn's, strong views are Albumentations', the network is the one
+VOLUME is a folder of TIFF slices. TRAIN and CORRECT are the numbers of steps of stages 2 and 3 that tomosieve took, as its
+stages end by themselves. Clustering is scikit-learn's, strong views are Albumentations', the network is the one
 of networks.py. What the program leaves out is what tomosieve does beside: rims, guard, checkpoints, pictures, OME-Zarr.
 The last line it prints are the seconds of each stage, as JSON.
 """
@@ -14,7 +15,8 @@ import pathlib
 import sys
 import time
 
-VOLUME, OUTPUT, THREADS = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3])
+VOLUME, OUTPUT = map(pathlib.Path, sys.argv[1:3])
+THREADS, TRAIN_STEPS, CORRECT_STEPS = map(int, sys.argv[3:6])
 os.environ |= {name: str(THREADS) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")}
 
 import albumentations as A  # noqa: E402
@@ -27,10 +29,9 @@ from sklearn.cluster import KMeans  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 SLICES, CLASSES, WIDTHS = networks.SLICES, networks.CLASSES, [16, 32, 64]
-STARTS, BATCH, CROP = 4, 4, 64
-TRAIN_STEPS, TRAIN_RATE = 1500, 1e-3
-CORRECT_STEPS, CORRECT_RATE, MOMENTUM, THRESHOLD = 400, 5e-4, 0.992, 0.8
-SMOOTHING, STRENGTH, TILE = 0.1, 3.5, 24
+BATCH, CROP = 4, 64
+TRAIN_RATE, CORRECT_RATE, MOMENTUM, THRESHOLD = 1e-3, 1e-4, 0.98, 0.8
+SMOOTHING, STRENGTH, TILE = 0.1, 2.0, 24
 HALF = SLICES // 2
 
 torch.set_num_threads(THREADS)
@@ -82,8 +83,10 @@ class Crops:
         return np.stack([view(image) for image in images]).astype(np.float32) / 255
 
 
-def rate(start, step, steps):
-    return start * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * step / steps)))
+def rate(start, step, steps, full=0):
+    """Falls as a cosine after so many steps."""
+    fallen = max(step - full, 0) / (steps - full)
+    return start * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * fallen)))
 
 
 def learn(network, optimizer, images, labels, learning_rate):
@@ -95,13 +98,13 @@ def learn(network, optimizer, images, labels, learning_rate):
     optimizer.step()
 
 
-def train(crops, seed):
-    torch.manual_seed(seed)
+def train(crops):
+    torch.manual_seed(0)
     network = networks.UNet(WIDTHS, skips=False)
     optimizer = torch.optim.Adam(network.parameters(), fused=True)
     for step in range(TRAIN_STEPS):
         images, labels = crops.batch(hide=True)
-        learn(network, optimizer, images, torch.from_numpy(labels), rate(TRAIN_RATE, step, TRAIN_STEPS))
+        learn(network, optimizer, images, torch.from_numpy(labels), rate(TRAIN_RATE, step, TRAIN_STEPS, 2 * TRAIN_STEPS // 3))
     return network
 
 
@@ -160,12 +163,12 @@ def main():
     labels = order[fitted.labels_].reshape(volume.shape).astype(np.uint8)
     tifffile.imwrite(OUTPUT / "pseudo_labels.tif", labels, compression="lzw")
     done("cluster")
-    crops = [Crops(volume, labels, start) for start in range(STARTS)]
-    students = [train(drawn, start) for start, drawn in enumerate(crops)]
+    crops = Crops(volume, labels, 0)
+    student = train(crops)
     done("train")
-    teachers = [correct(student, drawn) for student, drawn in zip(students, crops)]
+    teacher = correct(student, crops)
     done("correct")
-    predict(teachers[0].eval(), volume)
+    predict(teacher.eval(), volume)
     done("predict")
     print(json.dumps(seconds))
 
