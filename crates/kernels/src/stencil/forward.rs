@@ -26,7 +26,7 @@ impl Job {
 
     /// Of each 16 outputs the bias, `[16]`, and the weights, `[tap][input][16]`.
     fn pack(self, weight: &[f32], bias: Option<&[f32]>) -> Buffer {
-        let (inputs, taps) = (self.x.c, self.stencil.taps());
+        let inputs = self.x.c;
         let by_input = weight.len() == inputs * self.strides.input; // those of an input follow one another
         let mut panels = Buffer::dirty(self.groups() * self.panel());
         let shared = Shared::new(&mut panels);
