@@ -4,16 +4,23 @@
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const OWN: std::ffi::c_int = 1 << 20;
 
-/// Keeps the process as small as what it uses: large blocks go back to the system as soon as they are freed.
+/// What is free at the end of a heap of small blocks goes back to the system when it is more than this. A training step
+/// frees a few blocks of this sum and asks for them again; from the system it would have them page by page.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const SPARE: std::ffi::c_int = 4 << 20;
+
+/// Keeps the process nearly as small as what it uses: large blocks go back to the system as soon as they are freed.
 ///
 /// glibc begins that way, but takes up to 32 MiB for small once a block of that size was freed; what is freed after that
-/// stays with the thread that asked for it (`M_MMAP_THRESHOLD` in mallopt(3)). Elsewhere nothing needs to be done. What is
-/// wanted again and again lies on a [shelf](crate::buffer), and costs no more for that.
+/// stays with the thread that asked for it (`M_MMAP_THRESHOLD` and `M_TRIM_THRESHOLD` in mallopt(3)). Elsewhere nothing
+/// needs to be done. Large blocks that are wanted again and again lie on a [shelf](crate::buffer), and cost no more for that.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: this sets a number of the allocator under its own lock; no memory of ours is touched. The answer tells
-    // whether it was set, and without it nothing goes wrong, it only takes more memory.
-    let _ = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, OWN) };
+    for (what, bytes) in [(libc::M_MMAP_THRESHOLD, OWN), (libc::M_TRIM_THRESHOLD, SPARE)] {
+        // SAFETY: this sets a number of the allocator under its own lock; no memory of ours is touched. The answer tells
+        // whether it was set, and without it nothing goes wrong, it only takes more memory or time.
+        let _ = unsafe { libc::mallopt(what, bytes) };
+    }
 }
 
 /// Gives back now what was freed of small blocks.

@@ -92,6 +92,7 @@ struct Worker {
 }
 
 fn main() -> Result<()> {
+    tomosieve_nn::kernels::heap::give_back(); // as the program does
     let mut worker = Worker::default();
     for line in std::io::stdin().lock().lines() {
         println!("{}", worker.answer(serde_json::from_str(&line?)?)?);

@@ -134,30 +134,37 @@ pub struct Batches<'a> {
 impl Batches<'_> {
     /// The weak views of step `step`, and the strong views made from them.
     pub fn draw(&self, step: usize) -> (Batch, Batch) {
-        let pairs: Vec<(Patch, Patch)> = (0..self.batch)
-            .into_par_iter()
-            .map(|item| {
-                let mut rng = generator(self.seed, self.stream, step, item);
-                let mut weak = self.pool.draw(self.crop, &mut rng);
-                if self.blind > 0.0 && rng.random::<f64>() < self.blind {
-                    weak.hide_middle(rng.random());
-                }
-                self.weak.iter().for_each(|view| view.apply(&mut weak, &mut rng));
-                let mut strong = weak.clone();
-                self.strong.iter().for_each(|view| view.apply(&mut strong, &mut rng));
-                (weak, strong)
-            })
-            .collect();
+        let pairs = self.each(step, |_, weak, rng| {
+            let mut strong = weak.clone();
+            self.strong.iter().for_each(|view| view.apply(&mut strong, rng));
+            (weak, strong)
+        });
         let (weak, strong): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
         (gather(&weak), gather(&strong))
     }
 
     /// The weak views of step `step`, the last `strong` of them made strong: one-stage training (Sec. IV-D).
     pub fn draw_mixed(&self, step: usize, strong: usize) -> Batch {
-        let (mut mixed, made_strong) = self.draw(step);
-        let from = mixed.images.len() / self.batch * (self.batch - strong.min(self.batch));
-        mixed.images[from..].copy_from_slice(&made_strong.images[from..]);
-        mixed
+        gather(&self.each(step, |item, mut patch, rng| {
+            if item + strong >= self.batch {
+                self.strong.iter().for_each(|view| view.apply(&mut patch, rng));
+            }
+            patch
+        }))
+    }
+
+    /// What `make` makes of each weak view of a step, with the random numbers that are left to it.
+    fn each<T: Send>(&self, step: usize, make: impl Fn(usize, Patch, &mut ChaCha8Rng) -> T + Sync) -> Vec<T> {
+        let draw = |item| {
+            let mut rng = generator(self.seed, self.stream, step, item);
+            let mut weak = self.pool.draw(self.crop, &mut rng);
+            if self.blind > 0.0 && rng.random::<f64>() < self.blind {
+                weak.hide_middle(rng.random());
+            }
+            self.weak.iter().for_each(|view| view.apply(&mut weak, &mut rng));
+            make(item, weak, &mut rng)
+        };
+        (0..self.batch).into_par_iter().map(draw).collect()
     }
 }
 
@@ -194,8 +201,8 @@ fn gather(patches: &[Patch]) -> Batch {
     let Some(first) = patches.first() else { return Batch::default() };
     Batch {
         shape: [patches.len(), first.slices, first.height, first.width],
-        images: patches.iter().flat_map(|p| p.image.iter().copied()).collect(),
-        labels: patches.iter().flat_map(|p| p.labels.iter().copied()).collect(),
+        images: patches.iter().map(|patch| patch.image.as_slice()).collect::<Vec<_>>().concat(),
+        labels: patches.iter().map(|patch| patch.labels.as_slice()).collect::<Vec<_>>().concat(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use tomosieve::augment::{self, StrongConfig};
+use tomosieve::batches::{Batches, Stream};
 use tomosieve::pool::{Labelling, Pool};
 use tomosieve::scale::Scale;
 use tomosieve_cluster::{Clustering, Histogram, KMeans};
@@ -87,6 +89,28 @@ fn crops_are_what_the_volume_holds() {
                 assert_eq!(*label, clusters.assign(index(*value) as f32));
             }
         }
+    }
+}
+
+#[test]
+fn a_mixed_batch_ends_with_strong_views() {
+    let shape = Shape::new(8, 40, 40);
+    let (pool, _) = load(&volume(shape), 3, vec![(Region::whole(shape), 0..8)]);
+    let strong = augment::strong(&StrongConfig::default()).unwrap();
+    let weak = augment::weak(&["dihedral".to_owned()]).unwrap();
+    let (batch, crop, blind, seed, stream) = (4, 16, 0.5, 5, Stream::Train);
+    let batches = Batches { pool: &pool, batch, crop, weak, strong, blind, seed, stream };
+    let (weak, strong) = batches.draw(9);
+    assert_eq!((weak.shape, &weak.labels), ([4, 3, 16, 16], &strong.labels));
+    assert!(
+        weak.images.chunks(3 * 256).zip(strong.images.chunks(3 * 256)).all(|(weak, strong)| weak != strong)
+    );
+    for count in 0..=5 {
+        let mixed = batches.draw_mixed(9, count);
+        let (kept, made_strong) = mixed.images.split_at(3 * 256 * (batch - count.min(batch)));
+        assert_eq!(kept, &weak.images[..kept.len()]);
+        assert_eq!(made_strong, &strong.images[kept.len()..]);
+        assert_eq!(mixed.labels, weak.labels);
     }
 }
 
