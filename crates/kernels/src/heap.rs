@@ -1,13 +1,10 @@
 //! What the C library keeps of memory that is given back to it.
 
-/// From so many bytes on a block is memory of its own, which the system has back as soon as it is freed.
+/// A block of so many bytes is memory of its own, which the system has back as soon as it is freed; and so has it what is free at
+/// the end of a heap of smaller blocks when it is more. With less than that a training step, which frees some such blocks and
+/// asks for them again, would have them from the system each time, page by page.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const OWN: std::ffi::c_int = 1 << 20;
-
-/// What is free at the end of a heap of small blocks goes back to the system when it is more than this. A training step
-/// frees a few blocks of this sum and asks for them again; from the system it would have them page by page.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const SPARE: std::ffi::c_int = 4 << 20;
 
 /// Keeps the process nearly as small as what it uses: large blocks go back to the system as soon as they are freed.
 ///
@@ -16,10 +13,10 @@ const SPARE: std::ffi::c_int = 4 << 20;
 /// needs to be done. Large blocks that are wanted again and again lie on a [shelf](crate::buffer), and cost no more for that.
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    for (what, bytes) in [(libc::M_MMAP_THRESHOLD, OWN), (libc::M_TRIM_THRESHOLD, SPARE)] {
+    for threshold in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
         // SAFETY: this sets a number of the allocator under its own lock; no memory of ours is touched. The answer tells
         // whether it was set, and without it nothing goes wrong, it only takes more memory or time.
-        let _ = unsafe { libc::mallopt(what, bytes) };
+        let _ = unsafe { libc::mallopt(threshold, OWN) };
     }
 }
 
