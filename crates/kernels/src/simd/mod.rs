@@ -8,6 +8,8 @@
 //! A lane group is always 16 wide: one AVX-512 register, two AVX registers or four NEON registers.
 //! So the layouts of memory do not depend on the CPU.
 
+#[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+mod neon;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -120,7 +122,9 @@ pub enum Isa {
     Avx512,
     /// AVX2 with FMA: two 256-bit registers.
     Avx2,
-    /// What the compiler makes of arrays: SSE2 on other x86-64, NEON on `AArch64`.
+    /// NEON, which every `AArch64` has: four 128-bit registers.
+    Neon,
+    /// What the compiler makes of arrays, such as SSE2 on other x86-64.
     Portable,
 }
 
@@ -133,26 +137,26 @@ impl Isa {
 
     /// Those of this machine, best first.
     pub fn available() -> Vec<Self> {
-        [Self::Avx512, Self::Avx2, Self::Portable].into_iter().filter(|isa| isa.present()).collect()
+        let all = [Self::Avx512, Self::Avx2, Self::Neon, Self::Portable];
+        all.into_iter().filter(|isa| isa.present()).collect()
     }
 
-    #[cfg(target_arch = "x86_64")]
     fn present(self) -> bool {
-        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         match self {
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512 => {
-                avx2 && is_x86_feature_detected!("avx512f")
+                Self::Avx2.present()
+                    && is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
             }
-            Self::Avx2 => avx2,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Self::Neon => true,
             Self::Portable => true,
+            _ => false,
         }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn present(self) -> bool {
-        self == Self::Portable
     }
 
     /// Runs a kernel on this instruction set.
@@ -169,6 +173,8 @@ impl Isa {
             // SAFETY: the features were detected just above.
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => unsafe { x86::run_avx2(kernel) },
+            #[cfg(all(target_arch = "aarch64", target_feature = "neon"))]
+            Self::Neon => kernel.run(neon::Neon),
             _ => kernel.run(portable::Portable),
         }
     }
