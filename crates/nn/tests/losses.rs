@@ -6,6 +6,8 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::Deserialize;
 use tomosieve_nn::device;
+use tomosieve_nn::kernel_ops;
+use tomosieve_nn::kernels::Buffer;
 use tomosieve_nn::losses::by_hand::{ByHand, Patch as Judgeable, judged};
 use tomosieve_nn::losses::{LossConfig, by_config, masked_mean, names};
 
@@ -121,7 +123,7 @@ fn judge(loss: &dyn ByHand, patch: &Patch, count: usize) -> (f64, Vec<f32>) {
             Judgeable { logits: &patch.logits, labels: &labels, weights: &weights, classes, plane: h * w };
         let (total, gradient) = judged(loss, part, count);
         sum.0 += total;
-        sum.1.iter_mut().zip(gradient).for_each(|(sum, slope)| *sum += slope);
+        sum.1.iter_mut().zip(&*gradient).for_each(|(sum, slope)| *sum += slope);
     }
     sum
 }
@@ -204,6 +206,24 @@ fn by_hand_is_as_composed_for_any_number_of_pixels_and_classes() {
             }
         }
     }
+}
+
+#[test]
+fn what_was_judged_by_hand_is_the_root_of_its_gradients() {
+    let gradient = || {
+        let mut gradient = Buffer::dirty(6);
+        gradient.copy_from_slice(&[1.0, -2.0, 0.5, 0.0, 3.0, -0.25]);
+        gradient
+    };
+    let x = Tensor::<2>::from_data([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &cpu().autodiff()).require_grad();
+    let along = |factor: f32| {
+        let number = kernel_ops::judged(x.clone().mul_scalar(2.0), 7.5, gradient());
+        assert_eq!(number.clone().into_scalar::<f32>(), 7.5);
+        let slopes = x.grad(&number.mul_scalar(factor).backward()).unwrap();
+        slopes.into_data().try_into_vec::<f32>().unwrap()
+    };
+    assert_eq!(along(1.0), [2.0, -4.0, 1.0, 0.0, 6.0, -0.5]);
+    assert_eq!(along(-4.0), [-8.0, 16.0, -4.0, 0.0, -24.0, 2.0]);
 }
 
 #[test]

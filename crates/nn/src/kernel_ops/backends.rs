@@ -2,13 +2,14 @@
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::{Autodiff, Flex};
-use tomosieve_kernels::{Kind, Resample};
+use tomosieve_kernels::{Buffer, Kind, Resample};
 
 use super::BlockedOps;
 use super::channelwise::{prelu, prelu_tracked, weigh, weigh_tracked};
 use super::conv::{conv, conv_tracked};
 use super::conv_norm_act::{self, Layer};
 use super::depthwise::{depthwise, depthwise_tracked};
+use super::judged::{judged, judged_tracked};
 use super::layout::{self, Tracked};
 use super::norm_act;
 use super::pool::{max_pool2, max_pool2_tracked};
@@ -76,6 +77,10 @@ impl BlockedOps for Flex {
     fn blocked_weigh(x: Cpu, factors: Cpu) -> Cpu {
         weigh(&Values::new(x), &Values::new(factors))
     }
+
+    fn blocked_judged(_: Cpu, value: f32, _: Buffer) -> Cpu {
+        judged(value)
+    }
 }
 
 impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
@@ -135,5 +140,9 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
 
     fn blocked_weigh(x: Tracked<C>, factors: Tracked<C>) -> Tracked<C> {
         weigh_tracked::<C>(x, factors)
+    }
+
+    fn blocked_judged(x: Tracked<C>, value: f32, gradient: Buffer) -> Tracked<C> {
+        judged_tracked::<C>(x, value, gradient)
     }
 }

@@ -12,7 +12,7 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::{Device, Tensor};
-use tomosieve_kernels::{Kind, Resample};
+use tomosieve_kernels::{Buffer, Kind, Resample};
 
 mod backends;
 mod channelwise;
@@ -20,6 +20,7 @@ mod conv;
 mod conv_norm_act;
 mod depthwise;
 mod frozen;
+mod judged;
 mod layout;
 mod norm_act;
 mod pool;
@@ -83,6 +84,8 @@ pub trait BlockedOps: Backend {
     fn blocked_prelu(x: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Each pixel times its factor, `[n, 1, h, w]`.
     fn blocked_weigh(x: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// A number with its gradient along `x`.
+    fn blocked_judged(x: FloatTensor<Self>, value: f32, gradient: Buffer) -> FloatTensor<Self>;
 }
 
 /// Whether the operations exist on a device, with or without autodiff.
@@ -230,4 +233,13 @@ pub fn prelu(x: Tensor<5>, slope: Tensor<1>) -> Tensor<5> {
 /// Each pixel times its factor, `[n, 1, h, w]`.
 pub fn weigh(x: Tensor<5>, factors: Tensor<4>) -> Tensor<5> {
     Tensor::from_dispatch(Dispatch::blocked_weigh(x.into_dispatch(), factors.into_dispatch()))
+}
+
+/// The number `value`, of which is known that its gradient along `x` is `gradient`; `[1]`.
+///
+/// # Panics
+/// If there are not as many gradients as values of `x`.
+pub fn judged<const D: usize>(x: Tensor<D>, value: f32, gradient: Buffer) -> Tensor<1> {
+    assert_eq!(gradient.len(), x.shape().num_elements(), "gradients along {:?}", x.shape());
+    Tensor::from_dispatch(Dispatch::blocked_judged(x.into_dispatch(), value, gradient))
 }

@@ -4,7 +4,7 @@
 //! `[n, k, h, w]` and keeps them all for the gradient, a tenth of a training step. By hand it goes over a run of pixels at
 //! a time, from the logits to the gradient, and nothing is kept. The tests hold it to the composed form and to PyTorch.
 
-use tomosieve_kernels::{Isa, softmax};
+use tomosieve_kernels::{Buffer, Isa, softmax};
 
 /// Pixels of a run.
 pub const RUN: usize = 64;
@@ -50,13 +50,14 @@ pub struct Patch<'a> {
 ///
 /// # Panics
 /// If logits and labels are not of the shape, or a label that counts is no class.
-pub fn judged(loss: &dyn ByHand, patch: Patch<'_>, count: usize) -> (f64, Vec<f32>) {
+pub fn judged(loss: &dyn ByHand, patch: Patch<'_>, count: usize) -> (f64, Buffer) {
     let Patch { logits, labels, weights, classes, plane } = patch;
     assert!(weights.len() <= classes && classes > 0, "{} weights of {classes} classes", weights.len());
     assert_eq!(logits.len(), labels.len() * classes, "logits of {} pixels", labels.len());
     let share = 1.0 / count.max(1) as f32;
     // The probabilities, and from the run on that was gone through, the gradient.
-    let mut gradient = logits.to_vec();
+    let mut gradient = Buffer::dirty(logits.len());
+    gradient.copy_from_slice(logits);
     softmax(Isa::best(), &mut gradient, classes, plane);
     let mut scratch = Scratch::new(classes);
     let mut total = 0.0;
