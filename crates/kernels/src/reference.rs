@@ -258,7 +258,7 @@ pub fn adam(step: Adam, old: &[f32], gradient: &[f32], first: &[f32], second: &[
 }
 
 /// `α · average + (1 − α) · value`
-pub fn blend(alpha: f64, value: &[f32], average: &[f32]) -> Vec<f32> {
+pub fn blend(alpha: f64, average: &[f32], value: &[f32]) -> Vec<f32> {
     let mix = |(&a, &v): (&f32, &f32)| alpha * f64::from(a) + (1.0 - alpha) * f64::from(v);
     rounded(average.iter().zip(value).map(mix).collect())
 }

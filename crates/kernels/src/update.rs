@@ -100,36 +100,39 @@ impl Kernel for AdamPart<'_> {
     }
 }
 
-/// `average ← α · average + (1 − α) · value`
+/// `new = α · average + (1 − α) · value`
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn blend(isa: Isa, alpha: f64, value: &[f32], average: &mut [f32]) {
+pub fn blend(isa: Isa, alpha: f64, average: &[f32], value: &[f32], new: &mut [f32]) {
     let len = average.len();
-    assert_eq!(value.len(), len, "values of a moving average");
-    let average = Shared::new(average);
+    let lengths = [value.len(), new.len()];
+    assert!(lengths.iter().all(|&other| other == len), "lengths {lengths:?}, expected {len}");
+    let new = Shared::new(new);
     each(len.div_ceil(PART), |task| {
         let (start, count) = (task * PART, PART.min(len - task * PART));
-        isa.run(BlendPart { alpha, value: &value[start..start + count], start, average });
+        let [average, value] = [average, value].map(|values| &values[start..start + count]);
+        isa.run(BlendPart { alpha, average, value, start, new });
     });
 }
 
 /// A part of the values.
 struct BlendPart<'a> {
     alpha: f64,
+    average: &'a [f32],
     value: &'a [f32],
     start: usize,
-    average: Shared,
+    new: Shared,
 }
 
 impl Kernel for BlendPart<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
         // SAFETY: the lengths were compared, and each task has a part of its own.
-        let average = unsafe { self.average.part(self.start, self.value.len()) };
+        let new = unsafe { self.new.part(self.start, self.value.len()) };
         let (alpha, rest) = (self.alpha as f32, (1.0 - self.alpha) as f32);
-        for (average, value) in average.iter_mut().zip(self.value) {
-            *average = alpha * *average + rest * value;
+        for ((new, average), value) in new.iter_mut().zip(self.average).zip(self.value) {
+            *new = alpha * average + rest * value;
         }
     }
 }

@@ -208,13 +208,13 @@ proptest! {
         let second: Vec<f32> = noise(len, seed + 3).iter().map(|v| v.abs()).collect();
         let step = Adam { rate, betas: [0.9, 0.999], epsilon: 1e-8, time };
         let expected = reference::adam(step, &old, &gradient, &first, &second);
-        let average = reference::blend(alpha, &gradient, &old);
+        let average = reference::blend(alpha, &old, &gradient);
         for isa in Isa::available() {
             let (mut m, mut v, mut new) = (first.clone(), second.clone(), vec![f32::NAN; len]);
             step.step(isa, &old, &gradient, [&mut m, &mut v], &mut new);
             [&new, &m, &v].into_iter().zip(&expected).for_each(|(got, expected)| close(got, expected, 1e-5));
-            let mut blended = old.clone();
-            blend(isa, alpha, &gradient, &mut blended);
+            let mut blended = vec![f32::NAN; len];
+            blend(isa, alpha, &old, &gradient, &mut blended);
             close(&blended, &average, 1e-6);
         }
     }

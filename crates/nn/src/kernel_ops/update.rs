@@ -56,10 +56,11 @@ impl UpdateOps for Flex {
     }
 
     fn update_blend(average: Cpu, value: Cpu, alpha: f64) -> Cpu {
-        let (mut average, value) = (in_order(average), Values::new(value));
-        let values = average.storage_mut::<f32>();
-        together(|| blend_values(Isa::best(), alpha, &value, values));
-        average
+        let shape = average.layout().shape().clone();
+        let [average, value] = [average, value].map(Values::new);
+        let mut new = Buffer::dirty(average.len());
+        together(|| blend_values(Isa::best(), alpha, &average, &value, &mut new));
+        tensor(new, shape)
     }
 }
 
