@@ -134,37 +134,38 @@ pub struct Batches<'a> {
 impl Batches<'_> {
     /// The weak views of step `step`, and the strong views made from them.
     pub fn draw(&self, step: usize) -> (Batch, Batch) {
-        let pairs = self.each(step, |_, weak, rng| {
-            let mut strong = weak.clone();
-            self.strong.iter().for_each(|view| view.apply(&mut strong, rng));
-            (weak, strong)
-        });
-        let (weak, strong): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        (gather(&weak), gather(&strong))
+        let mut crops = self.crops(step);
+        let weak = gather(&crops);
+        self.make_strong(&mut crops);
+        (weak, gather(&crops))
     }
 
     /// The weak views of step `step`, the last `strong` of them made strong: one-stage training (Sec. IV-D).
     pub fn draw_mixed(&self, step: usize, strong: usize) -> Batch {
-        gather(&self.each(step, |item, mut patch, rng| {
-            if item + strong >= self.batch {
-                self.strong.iter().for_each(|view| view.apply(&mut patch, rng));
-            }
-            patch
-        }))
+        let mut crops = self.crops(step);
+        self.make_strong(&mut crops[self.batch.saturating_sub(strong)..]);
+        gather(&crops)
     }
 
-    /// What `make` makes of each weak view of a step, with the random numbers that are left to it.
-    fn each<T: Send>(&self, step: usize, make: impl Fn(usize, Patch, &mut ChaCha8Rng) -> T + Sync) -> Vec<T> {
+    /// The weak views of a step, each with the random numbers that are left to it.
+    fn crops(&self, step: usize) -> Vec<(Patch, ChaCha8Rng)> {
         let draw = |item| {
             let mut rng = generator(self.seed, self.stream, step, item);
-            let mut weak = self.pool.draw(self.crop, &mut rng);
+            let mut patch = self.pool.draw(self.crop, &mut rng);
             if self.blind > 0.0 && rng.random::<f64>() < self.blind {
-                weak.hide_middle(rng.random());
+                patch.hide_middle(rng.random());
             }
-            self.weak.iter().for_each(|view| view.apply(&mut weak, &mut rng));
-            make(item, weak, &mut rng)
+            self.weak.iter().for_each(|view| view.apply(&mut patch, &mut rng));
+            (patch, rng)
         };
         (0..self.batch).into_par_iter().map(draw).collect()
+    }
+
+    /// Makes strong views of weak ones.
+    fn make_strong(&self, crops: &mut [(Patch, ChaCha8Rng)]) {
+        crops.par_iter_mut().for_each(|(patch, rng)| {
+            self.strong.iter().for_each(|view| view.apply(patch, rng));
+        });
     }
 }
 
@@ -197,12 +198,12 @@ pub fn ahead<'scope, T: Send + 'scope>(
 }
 
 /// One batch out of equally sized patches.
-fn gather(patches: &[Patch]) -> Batch {
-    let Some(first) = patches.first() else { return Batch::default() };
+fn gather(crops: &[(Patch, ChaCha8Rng)]) -> Batch {
+    let Some((first, _)) = crops.first() else { return Batch::default() };
     Batch {
-        shape: [patches.len(), first.slices, first.height, first.width],
-        images: patches.iter().map(|patch| patch.image.as_slice()).collect::<Vec<_>>().concat(),
-        labels: patches.iter().map(|patch| patch.labels.as_slice()).collect::<Vec<_>>().concat(),
+        shape: [crops.len(), first.slices, first.height, first.width],
+        images: crops.iter().map(|(patch, _)| patch.image.as_slice()).collect::<Vec<_>>().concat(),
+        labels: crops.iter().map(|(patch, _)| patch.labels.as_slice()).collect::<Vec<_>>().concat(),
     }
 }
 
