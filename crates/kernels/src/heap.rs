@@ -1,8 +1,8 @@
 //! What the C library keeps of memory that is given back to it.
 
-/// A block of so many bytes is memory of its own, which the system has back as soon as it is freed; and so has it what is free at
-/// the end of a heap of smaller blocks when it is more. With less than that a training step, which frees some such blocks and
-/// asks for them again, would have them from the system each time, page by page.
+/// A block of so many bytes is memory of its own, which the system has back as soon as it is freed; and so has it what is
+/// free at the end of a heap of smaller blocks when it is more. With less than that a training step, which frees some such
+/// blocks and asks for them again, would have them from the system each time, page by page.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const OWN: std::ffi::c_int = 1 << 20;
 
