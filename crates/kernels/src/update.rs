@@ -7,6 +7,12 @@ use crate::simd::{Isa, Kernel, LANES, Simd};
 /// Values that a task takes.
 const PART: usize = 1 << 14;
 
+/// Runs `part(start, count)` for every part of `len` values, which the `others` must have as well.
+fn in_parts(len: usize, others: &[usize], part: impl Fn(usize, usize) + Sync + Send) {
+    assert!(others.iter().all(|&other| other == len), "lengths {others:?}, expected {len}");
+    each(len.div_ceil(PART), |task| part(task * PART, PART.min(len - task * PART)));
+}
+
 /// A step of Adam.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Adam {
@@ -29,11 +35,9 @@ impl Adam {
     pub fn step(self, isa: Isa, old: &[f32], gradient: &[f32], moments: [&mut [f32]; 2], new: &mut [f32]) {
         let [first, second] = moments;
         let len = old.len();
-        let lengths = [gradient.len(), first.len(), second.len(), new.len()];
-        assert!(lengths.iter().all(|&other| other == len), "lengths {lengths:?}, expected {len}");
+        let others = [gradient.len(), first.len(), second.len(), new.len()];
         let (first, second, new) = (Shared::new(first), Shared::new(second), Shared::new(new));
-        each(len.div_ceil(PART), |task| {
-            let (start, count) = (task * PART, PART.min(len - task * PART));
+        in_parts(len, &others, |start, count| {
             isa.run(AdamPart {
                 of: self,
                 old: &old[start..],
@@ -106,11 +110,9 @@ impl Kernel for AdamPart<'_> {
 /// If the lengths differ.
 pub fn blend(isa: Isa, alpha: f64, average: &[f32], value: &[f32], new: &mut [f32]) {
     let len = average.len();
-    let lengths = [value.len(), new.len()];
-    assert!(lengths.iter().all(|&other| other == len), "lengths {lengths:?}, expected {len}");
+    let others = [value.len(), new.len()];
     let new = Shared::new(new);
-    each(len.div_ceil(PART), |task| {
-        let (start, count) = (task * PART, PART.min(len - task * PART));
+    in_parts(len, &others, |start, count| {
         let [average, value] = [average, value].map(|values| &values[start..start + count]);
         isa.run(BlendPart { alpha, average, value, start, new });
     });
