@@ -97,8 +97,9 @@ impl Source {
 /// Whether the system needs several times as long as it might to copy from `offset` of a file to `buffer`.
 ///
 /// It copies with `rep movsb`, which AMD's processors (of Zen 3 at least) do at a fifth of their speed where the target
-/// lies less than half a cache line beyond the source, whole pages left out; here a whole line counts. Large buffers start 16 bytes into a page, and the
-/// voxels of many files at the start of one or a few bytes into it, so that this is no rare case.
+/// lies less than half a cache line beyond the source, whole pages left out; here a whole line counts. Large buffers start
+/// 16 bytes into a page, and the voxels of many files at the start of one or a few bytes into it, so that this is no rare
+/// case.
 /// `cargo bench -p tomosieve-volume -- offset` measures it.
 fn copies_slowly(offset: u64, buffer: &[u8]) -> bool {
     const PAGE: u64 = 1 << 12;
