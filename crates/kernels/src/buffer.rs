@@ -4,7 +4,7 @@
 //! fault every 4 kB, which would be a large part of the time of a fused kernel, so a dropped
 //! [`Buffer`] goes back to a shelf for the next one of its length.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use memmap2::MmapMut;
@@ -57,16 +57,24 @@ impl Memory {
             Self::Pages(pages) => pages.len() / size_of::<Line>(),
         }
     }
+
+    fn bytes(&self) -> usize {
+        self.lines() * size_of::<Line>()
+    }
 }
 
 /// Bytes that buffers and shelf may have together, even if the buffers never had as many.
 const LIMIT: usize = 512 << 20;
 
 /// Memory for the next buffers. Buffers and shelf together have no more than the buffers once had alone, or [`LIMIT`].
+///
+/// A buffer gets memory of its own size, or where there is no room for more, a larger piece rather than that one goes back
+/// to the system: on the way down and up a network every size comes and goes, and pages anew each time were a fifth of
+/// the time of a slice of 2048².
 #[derive(Default)]
 struct Shelf {
-    /// By the number of lines.
-    free: HashMap<usize, Vec<Memory>>,
+    /// By the number of lines; no list is empty.
+    free: BTreeMap<usize, Vec<Memory>>,
     /// Bytes on the shelf, in buffers, and in buffers at most.
     spare: usize,
     used: usize,
@@ -76,35 +84,37 @@ struct Shelf {
 impl Shelf {
     /// Memory for a new buffer, if there is some, and what has to go back to the system for it.
     fn take(&mut self, lines: usize) -> (Option<Memory>, Vec<Memory>) {
-        let bytes = lines * size_of::<Line>();
-        self.used += bytes;
+        let asked = lines * size_of::<Line>();
+        let most = self.most.max(LIMIT);
+        let full = asked >= LARGE && self.used + self.spare + asked > most;
+        let fits = if full { lines..usize::MAX } else { lines..lines + 1 };
+        let fitting = self.free.range(fits).next().map(|(lines, _)| *lines);
+        let found = fitting.map(|lines| self.pick(lines));
+        self.used += found.as_ref().map_or(asked, Memory::bytes);
         self.most = self.most.max(self.used);
-        let found = self.free.get_mut(&lines).and_then(Vec::pop);
         let mut surplus = Vec::new();
-        if found.is_some() {
-            self.spare -= bytes;
-        }
         while self.used + self.spare > self.most.max(LIMIT) {
-            surplus.push(self.largest());
+            let largest = *self.free.last_key_value().expect("what is spare lies on the shelf").0;
+            surplus.push(self.pick(largest));
         }
         (found, surplus)
     }
 
-    /// The largest piece on the shelf, which must not be empty.
-    fn largest(&mut self) -> Memory {
-        let pieces = self.free.iter_mut().filter(|(_, pieces)| !pieces.is_empty());
-        let largest = pieces.max_by_key(|(lines, _)| **lines).and_then(|(_, pieces)| pieces.pop());
-        let largest = largest.expect("what is spare lies on the shelf");
-        self.spare -= largest.lines() * size_of::<Line>();
-        largest
+    /// A piece of so many lines, of which the shelf must have one.
+    fn pick(&mut self, lines: usize) -> Memory {
+        let pieces = self.free.get_mut(&lines).expect("a size on the shelf");
+        let piece = pieces.pop().expect("no list is empty");
+        if pieces.is_empty() {
+            self.free.remove(&lines);
+        }
+        self.spare -= piece.bytes();
+        piece
     }
 
     fn put(&mut self, memory: Memory) {
-        let lines = memory.lines();
-        let bytes = lines * size_of::<Line>();
-        self.used -= bytes;
-        self.spare += bytes;
-        self.free.entry(lines).or_default().push(memory);
+        self.used -= memory.bytes();
+        self.spare += memory.bytes();
+        self.free.entry(memory.lines()).or_default().push(memory);
     }
 }
 
@@ -144,12 +154,61 @@ impl Buffer {
         buffer.fill(0.0);
         buffer
     }
+
+    /// The values of all parts, one after the other.
+    pub fn concat(parts: &[impl std::ops::Deref<Target = [f32]>]) -> Self {
+        let mut buffer = Self::dirty(parts.iter().map(|part| part.len()).sum());
+        let mut rest = &mut *buffer;
+        for part in parts {
+            let (to, after) = rest.split_at_mut(part.len());
+            to.copy_from_slice(part);
+            rest = after;
+        }
+        buffer
+    }
 }
 
 impl std::fmt::Debug for Buffer {
     /// The length; nobody wants to read a million values in a message.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Buffer").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+impl Clone for Buffer {
+    fn clone(&self) -> Self {
+        Self::from(&**self)
+    }
+}
+
+impl Default for Buffer {
+    /// No values.
+    fn default() -> Self {
+        Self::dirty(0)
+    }
+}
+
+impl PartialEq for Buffer {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl From<&[f32]> for Buffer {
+    fn from(values: &[f32]) -> Self {
+        Self::concat(&[values])
+    }
+}
+
+impl From<Vec<f32>> for Buffer {
+    fn from(values: Vec<f32>) -> Self {
+        Self::from(&*values)
+    }
+}
+
+impl FromIterator<f32> for Buffer {
+    fn from_iter<I: IntoIterator<Item = f32>>(values: I) -> Self {
+        Self::from(Vec::from_iter(values))
     }
 }
 
@@ -205,6 +264,21 @@ mod tests {
         let again = take(&mut shelf, LINES);
         assert_eq!(shelf.free[&LINES].len(), 61);
         shelf.put(again);
+    }
+
+    #[test]
+    fn where_there_is_no_room_a_larger_piece_serves() {
+        const LINES: usize = 4 << 20; // 256 MiB
+        let mut shelf = Shelf::default();
+        let take = |shelf: &mut Shelf, lines| shelf.take(lines).0.unwrap_or_else(|| Memory::new(lines));
+        let both: Vec<Memory> = (0..2).map(|_| take(&mut shelf, LINES)).collect(); // as much as the limit
+        both.into_iter().for_each(|memory| shelf.put(memory));
+        let half = take(&mut shelf, LINES / 2);
+        assert_eq!((half.lines(), shelf.used, shelf.spare), (LINES, 256 << 20, 256 << 20));
+        // What is small takes no such piece: one has to go.
+        let small = take(&mut shelf, 16);
+        assert_eq!((small.lines(), shelf.spare), (16, 0));
+        [half, small].into_iter().for_each(|memory| shelf.put(memory));
     }
 
     #[test]

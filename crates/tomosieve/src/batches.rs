@@ -7,6 +7,7 @@ use std::thread::Scope;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
+use tomosieve_nn::kernels::Buffer;
 use tomosieve_nn::networks::NetworkConfig;
 
 use crate::augment::Augment;
@@ -19,7 +20,7 @@ pub struct Batch {
     /// `[n, c, h, w]`
     pub shape: [usize; 4],
     /// Scaled grey values, `[n, c, h, w]`.
-    pub images: Vec<f32>,
+    pub images: Buffer,
     /// Classes, 255 = ignore, `[n, h, w]`.
     pub labels: Vec<u8>,
 }
@@ -43,7 +44,7 @@ impl Batch {
     /// use tomosieve::batches::Batch;
     ///
     /// let shape = [3, 1, 256, 256];
-    /// let batch = Batch { shape, images: vec![0.5; 3 << 16], labels: vec![0; 3 << 16] };
+    /// let batch = Batch { shape, images: vec![0.5; 3 << 16].into(), labels: vec![0; 3 << 16] };
     /// let parts: Vec<_> = batch.parts(1).iter().map(|part| part.shape).collect();
     /// assert_eq!(parts, [[1, 1, 256, 256]; 3]);
     /// ```
@@ -56,7 +57,7 @@ impl Batch {
         parts
             .map(|(images, labels)| Self {
                 shape: [labels.len() / (h * w), c, h, w],
-                images: images.to_vec(),
+                images: images.into(),
                 labels: labels.to_vec(),
             })
             .collect()
@@ -202,7 +203,7 @@ fn gather(crops: &[(Patch, ChaCha8Rng)]) -> Batch {
     let Some((first, _)) = crops.first() else { return Batch::default() };
     Batch {
         shape: [crops.len(), first.slices, first.height, first.width],
-        images: crops.iter().map(|(patch, _)| patch.image.as_slice()).collect::<Vec<_>>().concat(),
+        images: Buffer::concat(&crops.iter().map(|(patch, _)| &*patch.image).collect::<Vec<_>>()),
         labels: crops.iter().map(|(patch, _)| patch.labels.as_slice()).collect::<Vec<_>>().concat(),
     }
 }

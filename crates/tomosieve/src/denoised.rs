@@ -86,7 +86,7 @@ impl Denoised {
         let look = |item| -> Result<(Patch, Vec<f32>)> {
             let patch = pool.draw(2 * crop, &mut generator(seed, Stream::Denoise, 0, item));
             let shape = Shape::new(patch.slices, patch.height, patch.width);
-            let (volume, middle) = (Memory::new(shape, patch.image.clone())?, patch.slices / 2);
+            let (volume, middle) = (Memory::new(shape, patch.image.to_vec())?, patch.slices / 2);
             let mut probabilities = Vec::new();
             let predict = |images, shape| network.probabilities(images, shape);
             sweep.blended(&volume, &predict, middle..middle + 1, |_, _, found| {

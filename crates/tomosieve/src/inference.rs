@@ -8,6 +8,7 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
+use tomosieve_nn::kernels::Buffer;
 use tomosieve_volume::slab::{Slabs, reflect};
 use tomosieve_volume::tile::Tiles;
 use tomosieve_volume::{Region, Shape, VolumeReader};
@@ -57,8 +58,8 @@ pub struct Segmented<'a> {
 }
 
 impl Sweep {
-    /// Pixels that go through the network together on a CPU, whose cache should hold what becomes of them, and on a GPU,
-    /// which should have enough to do.
+    /// Pixels that go through the network together, at least on a CPU, whose cache should hold what becomes of them, and on a
+    /// GPU, which should have enough to do.
     const PIXELS: [usize; 2] = [1 << 13, 1 << 16];
     /// Batches for each lane before their values are blended.
     const ROUNDS: usize = 4;
@@ -170,15 +171,15 @@ impl Sweep {
         let half = self.slices / 2;
         let tiles = Tiles::new([shape.y, shape.x], self.tile, self.overlap)?;
         let lanes = Lanes::new(self.lanes)?;
-        let mut values = vec![0.0_f32; self.slices_at_once(shape) * self.classes * plane];
-        let mut grey = Vec::new();
+        let mut values = Buffer::dirty(self.slices_at_once(shape) * self.classes * plane);
+        let mut slab_values = Buffer::dirty((self.depth + 2 * half).min(shape.z) * plane);
         for slab in Slabs::new(shape, self.depth, half) {
             if slab.z.end <= wanted.start || slab.z.start >= wanted.end {
                 continue;
             }
             let region = Region::slab(shape, slab.with_halo.clone())?;
-            grey.resize(region.voxels(), 0.0);
-            reader.read(&region, &mut grey)?;
+            let grey = &mut slab_values[..region.voxels()];
+            reader.read(&region, grey)?;
             grey.par_iter_mut().with_min_len(1 << 14).for_each(|v| *v = self.scale.apply(*v));
             let at = |z: usize, offset: isize| {
                 let at = reflect(z as isize + offset, shape.z) - slab.with_halo.start;
@@ -217,11 +218,12 @@ impl Sweep {
             .collect();
         for jobs in jobs.chunks(lanes.count() * Self::ROUNDS) {
             let found = lanes.map(jobs.to_vec(), |(slice, windows)| {
-                let mut images = Vec::with_capacity(windows.len() * self.slices * plane);
+                let mut images = Buffer::dirty(windows.len() * self.slices * plane);
+                let mut rows = images.chunks_exact_mut(width);
                 for window in windows {
                     for slice in &neighbours[slice] {
-                        for y in window.y.clone() {
-                            images.extend_from_slice(&slice[y * shape.x..][window.x.clone()]);
+                        for (y, row) in window.y.clone().zip(&mut rows) {
+                            row.copy_from_slice(&slice[y * shape.x..][window.x.clone()]);
                         }
                     }
                 }
@@ -247,7 +249,7 @@ impl Sweep {
 }
 
 /// Makes of `[n, c, h, w]` scaled grey values as many times `[k, h, w]` values.
-pub type Look<'a> = dyn Fn(Vec<f32>, [usize; 4]) -> Vec<f32> + Sync + 'a;
+pub type Look<'a> = dyn Fn(Buffer, [usize; 4]) -> Buffer + Sync + 'a;
 
 /// Class and confidence of each pixel of `[k, y, x]` probabilities.
 fn decide(probabilities: &[f32], labels: &mut [u8], confidence: &mut [u8]) {

@@ -1,5 +1,7 @@
 //! The 2.5D training patch (paper Sec. IV-G): `c` adjacent slices in, the labels of the middle one out.
 
+use tomosieve_nn::kernels::Buffer;
+
 /// A crop of `c` adjacent slices with the labels of the middle slice.
 ///
 /// # Shapes
@@ -14,7 +16,7 @@ pub struct Patch {
     /// w, pixels.
     pub width: usize,
     /// Voxel values `[c, h, w]` in `[0, 1]`.
-    pub image: Vec<f32>,
+    pub image: Buffer,
     /// Class of every pixel of the middle slice, `[h, w]`; 255 = ignore.
     pub labels: Vec<u8>,
 }
@@ -27,7 +29,14 @@ impl Patch {
     ///
     /// # Panics
     /// If `image` does not hold `slices · height · width` values or `labels` not `height · width`.
-    pub fn new(slices: usize, height: usize, width: usize, image: Vec<f32>, labels: Vec<u8>) -> Self {
+    pub fn new(
+        slices: usize,
+        height: usize,
+        width: usize,
+        image: impl Into<Buffer>,
+        labels: Vec<u8>,
+    ) -> Self {
+        let image = image.into();
         let pixels = height * width;
         assert_eq!(image.len(), slices * pixels, "image of a [{slices}, {height}, {width}] patch");
         assert_eq!(labels.len(), pixels, "labels of a [{height}, {width}] patch");
@@ -37,7 +46,7 @@ impl Patch {
     /// A black patch without labels, to be filled.
     pub fn blank(slices: usize, height: usize, width: usize) -> Self {
         let pixels = height * width;
-        Self::new(slices, height, width, vec![0.0; slices * pixels], vec![Self::IGNORE; pixels])
+        Self::new(slices, height, width, Buffer::zeroed(slices * pixels), vec![Self::IGNORE; pixels])
     }
 
     /// Pixels of one slice, `h · w`.
@@ -80,7 +89,7 @@ mod tests {
 
     #[test]
     fn slices_are_cut_from_the_image() {
-        let image = (0_u8..12).map(f32::from).collect();
+        let image: Vec<f32> = (0_u8..12).map(f32::from).collect();
         let patch = Patch::new(3, 2, 2, image, vec![0; 4]);
         assert_eq!(patch.slice(0), [0.0, 1.0, 2.0, 3.0]);
         assert_eq!(patch.middle(), [4.0, 5.0, 6.0, 7.0]);
@@ -91,13 +100,13 @@ mod tests {
         let patch = Patch::new(3, 1, 2, vec![0.0, 0.1, 0.2, 0.3, 0.4, 0.5], vec![0; 2]);
         let mut before = patch.clone();
         before.hide_middle(false);
-        assert_eq!(before.image, [0.0, 0.1, 0.0, 0.1, 0.4, 0.5]);
+        assert_eq!(*before.image, [0.0, 0.1, 0.0, 0.1, 0.4, 0.5]);
         let mut after = patch;
         after.hide_middle(true);
-        assert_eq!(after.image, [0.0, 0.1, 0.4, 0.5, 0.4, 0.5]);
+        assert_eq!(*after.image, [0.0, 0.1, 0.4, 0.5, 0.4, 0.5]);
         let mut single = Patch::new(1, 1, 2, vec![0.0, 0.1], vec![0; 2]);
         single.hide_middle(true);
-        assert_eq!(single.image, [0.0, 0.1]);
+        assert_eq!(*single.image, [0.0, 0.1]);
     }
 
     #[test]

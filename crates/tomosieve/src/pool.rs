@@ -6,6 +6,7 @@
 use rand::{Rng, RngExt};
 use rayon::prelude::*;
 use tomosieve_cluster::Clusters;
+use tomosieve_nn::kernels::Buffer;
 use tomosieve_volume::slab::reflect;
 use tomosieve_volume::{Region, Shape, VolumeReader};
 
@@ -179,14 +180,14 @@ impl Pool {
         let z = rng.random_range(brick.middles.clone());
         let y = rng.random_range(0..=by - height);
         let x = rng.random_range(0..=bx - width);
-        let mut image = Vec::with_capacity(self.slices * height * width);
+        let mut image = Buffer::dirty(self.slices * height * width);
         let half = (self.slices / 2) as isize;
-        for offset in -half..=half {
+        for (offset, slice) in (-half..=half).zip(image.chunks_exact_mut(height * width)) {
             let at = reflect(z as isize + offset, self.shape.z) - brick.region.start[0];
-            for row in y..y + height {
+            for (row, to) in (y..y + height).zip(slice.chunks_exact_mut(width)) {
                 let start = (at * by + row) * bx + x;
                 let row = &brick.values[start..start + width];
-                image.extend(row.iter().map(|&v| f32::from(v) * (1.0 / 65535.0)));
+                to.iter_mut().zip(row).for_each(|(to, &v)| *to = f32::from(v) * (1.0 / 65535.0));
             }
         }
         let middle = z - brick.region.start[0];

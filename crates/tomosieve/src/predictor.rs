@@ -1,9 +1,9 @@
 //! A trained network as a function of voxels: crops in, class probabilities out.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
-use tomosieve_nn::kernel_ops::FrozenFilters;
-use tomosieve_nn::kernels::{Isa, softmax, together};
+use burn::tensor::{Device, Tensor};
+use tomosieve_nn::kernel_ops::{FrozenFilters, data};
+use tomosieve_nn::kernels::{Buffer, Isa, softmax, together};
 use tomosieve_nn::networks::Network;
 use tomosieve_nn::segmenter::Segmenter;
 
@@ -14,7 +14,7 @@ pub trait Predict: Sync {
     /// # Shapes
     /// - `images`: `shape` = `[n, c, h, w]`, scaled grey values
     /// - output: `[n, k, h, w]`
-    fn probabilities(&self, images: Vec<f32>, shape: [usize; 4]) -> Vec<f32>;
+    fn probabilities(&self, images: Buffer, shape: [usize; 4]) -> Buffer;
 }
 
 /// A network on a device without autodiff: no graph, no dropout.
@@ -39,11 +39,11 @@ impl Predictor {
 }
 
 impl Predict for Predictor {
-    fn probabilities(&self, images: Vec<f32>, shape: [usize; 4]) -> Vec<f32> {
+    fn probabilities(&self, images: Buffer, shape: [usize; 4]) -> Buffer {
         together(|| {
-            let x = Tensor::<4>::from_data(TensorData::new(images, shape), &self.device);
+            let x = Tensor::<4>::from_data(data(images, shape), &self.device);
             let logits = self.filters.used_in(|| self.network.forward(x)); // [n, k, h, w]
-            let mut values = to_vec(logits);
+            let mut values = values(logits);
             let plane = shape[2] * shape[3];
             let classes = values.len() / (shape[0] * plane);
             softmax(Isa::best(), &mut values, classes, plane);
@@ -53,6 +53,6 @@ impl Predict for Predictor {
 }
 
 /// The values of a tensor, row-major.
-pub(crate) fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().try_into_vec().unwrap_or_default()
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Buffer {
+    Buffer::from(tensor.into_data().convert::<f32>().as_slice::<f32>().expect("converted"))
 }

@@ -16,7 +16,7 @@ use tomosieve_nn::{checkpoint, device, kernel_ops};
 
 use crate::batches::{Batch, crops_at_once};
 use crate::lanes::Lanes;
-use crate::predictor::to_vec;
+use crate::predictor::values;
 use crate::settling::Found;
 use crate::{Error, Result};
 
@@ -109,7 +109,7 @@ impl Student {
     /// What is to be learned from a part of a batch in which `count` pixels count.
     fn learn(&self, part: Batch, class_weights: Option<&[f32]>, count: usize, seed: u64) -> Learned {
         let n = part.shape[0];
-        let x = Tensor::<4>::from_data(TensorData::new(part.images, part.shape), &self.device);
+        let x = Tensor::<4>::from_data(kernel_ops::data(part.images, part.shape), &self.device);
         // Parameters of its own: autodiff would keep parts that share theirs in one graph, behind one lock.
         let network = self.network.valid().train();
 
@@ -118,7 +118,7 @@ impl Student {
         let logits = together(|| network.forward(x)); // [n, k, h, w]
         drop(drawing);
         together(|| {
-            let values = to_vec(logits.clone().inner());
+            let values = values(logits.clone().inner());
             let found = found(&values, &part.labels, n);
             let (loss, total) = self.judge(logits, &values, &part.labels, class_weights, count);
             let gradients = GradientsParams::from_grads(total.backward(), &network);

@@ -6,6 +6,7 @@ use tomosieve::lanes::Lanes;
 use tomosieve::predictor::{Predict, Predictor};
 use tomosieve::student::{IGNORE, Step, Student};
 use tomosieve_nn::device;
+use tomosieve_nn::kernels::Buffer;
 use tomosieve_nn::losses::LossConfig;
 use tomosieve_nn::networks::{Network, NetworkConfig};
 
@@ -37,7 +38,7 @@ fn step(student: &mut Student, batch: Batch, lanes: &Lanes) -> Step {
 }
 
 /// What a student makes of a crop.
-fn probabilities(student: &Student) -> Vec<f32> {
+fn probabilities(student: &Student) -> Buffer {
     let Batch { shape, images, .. } = batch(32, 0, 1);
     Predictor::new(&student.network.valid(), &device::by_name("cpu").unwrap()).probabilities(images, shape)
 }
@@ -47,7 +48,7 @@ fn parts_keep_crops_and_labels_in_order() {
     let whole = batch(200, 0, 5);
     let parts = whole.clone().parts(1);
     assert_eq!(parts.iter().map(|part| part.shape).collect::<Vec<_>>(), [[1, 1, 200, 200]; 5]);
-    assert_eq!(parts.iter().flat_map(|part| part.images.clone()).collect::<Vec<_>>(), whole.images);
+    assert_eq!(parts.iter().flat_map(|part| part.images.to_vec()).collect::<Buffer>(), whole.images);
     assert_eq!(parts.iter().flat_map(|part| part.labels.clone()).collect::<Vec<_>>(), whole.labels);
     let uneven: Vec<_> = batch(128, 0, 5).parts(2).iter().map(|part| part.shape[0]).collect();
     assert_eq!(uneven, [2, 2, 1]);
@@ -70,7 +71,7 @@ fn a_step_is_that_of_its_parts_together() {
     let crop = batch(256, 0, 1);
     let doubled = Batch {
         shape: [2, 1, 256, 256],
-        images: [crop.images.clone(), crop.images.clone()].concat(),
+        images: Buffer::concat(&[&*crop.images, &*crop.images]),
         labels: [crop.labels.clone(), crop.labels.clone()].concat(),
     };
     step(&mut twice, doubled, &one);

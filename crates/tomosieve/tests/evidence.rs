@@ -8,6 +8,7 @@ use tomosieve::pool::{Labelling, Pool};
 use tomosieve::predictor::Predict;
 use tomosieve::scale::Scale;
 use tomosieve_cluster::{Clustering, Histogram, KMeans};
+use tomosieve_nn::kernels::Buffer;
 use tomosieve_volume::{Memory, Shape};
 
 const SLICES: usize = 15;
@@ -23,7 +24,7 @@ struct Mean {
 const NOISE: f32 = 0.12;
 
 impl Predict for Mean {
-    fn probabilities(&self, images: Vec<f32>, [n, c, h, w]: [usize; 4]) -> Vec<f32> {
+    fn probabilities(&self, images: Buffer, [n, c, h, w]: [usize; 4]) -> Buffer {
         let plane = h * w;
         let mut found = Vec::with_capacity(n * self.classes * plane);
         for image in images.chunks_exact(c * plane) {
@@ -41,7 +42,7 @@ impl Predict for Mean {
                 found.extend((0..plane).map(|pixel| likely(class, mean(pixel)) / all[pixel]));
             }
         }
-        found
+        found.into()
     }
 }
 

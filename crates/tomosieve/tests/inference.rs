@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tomosieve::inference::Sweep;
 use tomosieve::predictor::Predict;
 use tomosieve::scale::Scale;
+use tomosieve_nn::kernels::Buffer;
 use tomosieve_volume::{Memory, Shape, VolumeReader};
 
 /// A 3×3 mean over all slices of the patch, turned into two "probabilities": a network with a context of
@@ -12,7 +13,7 @@ use tomosieve_volume::{Memory, Shape, VolumeReader};
 struct LocalMean(AtomicUsize);
 
 impl Predict for LocalMean {
-    fn probabilities(&self, images: Vec<f32>, [n, c, h, w]: [usize; 4]) -> Vec<f32> {
+    fn probabilities(&self, images: Buffer, [n, c, h, w]: [usize; 4]) -> Buffer {
         self.0.fetch_add(n, Ordering::Relaxed);
         let at = |image: &[f32], k: usize, y: isize, x: isize| {
             let inside = (0..h as isize).contains(&y) && (0..w as isize).contains(&x);
@@ -36,7 +37,7 @@ impl Predict for LocalMean {
             found.extend(means.iter().map(|mean| 1.0 - mean));
             found.extend(means);
         }
-        found
+        found.into()
     }
 }
 

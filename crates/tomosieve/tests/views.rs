@@ -23,7 +23,7 @@ fn generator(seed: u64) -> ChaCha8Rng {
 fn noise([slices, height, width]: [usize; 3]) -> Patch {
     let mut rng = generator(1);
     let mut word = || rng.next_u32();
-    let image = (0..slices * height * width)
+    let image: Vec<f32> = (0..slices * height * width)
         .map(|_| (word() as f32 / u32::MAX as f32 * 1.2 - 0.1).clamp(0.0, 1.0))
         .collect();
     let labels = (0..height * width).map(|_| [0, 1, 2, 3, Patch::IGNORE][word() as usize % 5]).collect();
@@ -86,7 +86,7 @@ fn strong_views_keep_labels_and_range() {
 fn strong_views_treat_equal_slices_alike() {
     let mut before = noise([5, 40, 40]);
     let middle = before.middle().to_vec();
-    before.image = middle.repeat(5);
+    before.image = middle.repeat(5).into();
     for name in augment::strong_names() {
         for seed in 0..5 {
             let patch = changed(&*strong(name, 2.0, 1.0), &before, seed);
@@ -111,7 +111,7 @@ fn weak_views_permute_image_and_labels_together() {
             // Every pixel carries its own number, in the labels modulo 251.
             let pixels = height * width;
             let number = |i: usize| (i % pixels) as f32 / pixels as f32;
-            let image = (0..slices * pixels).map(number).collect();
+            let image: Vec<f32> = (0..slices * pixels).map(number).collect();
             let labels = (0..pixels).map(|i| (i % 251) as u8).collect();
             let before = Patch::new(slices, height, width, image, labels);
             for seed in 0..20 {

@@ -29,6 +29,7 @@ mod storage;
 mod update;
 
 pub use frozen::FrozenFilters;
+pub use storage::data;
 pub use update::{UpdateOps, adam, blend};
 
 /// The operations, on primitive tensors.

@@ -53,10 +53,15 @@ impl std::ops::Deref for Values {
     }
 }
 
+/// The values of a buffer for a tensor on any device, without a copy on the CPU.
+pub fn data(values: Buffer, dims: impl Into<Shape>) -> TensorData {
+    let bytes = Bytes::from_shared(bytes::Bytes::from_owner(values), AllocationProperty::Other);
+    TensorData::from_bytes(bytes, dims, DType::F32)
+}
+
 /// A tensor that owns a buffer.
 pub(super) fn tensor(values: Buffer, dims: impl Into<Shape>) -> Cpu {
-    let bytes = Bytes::from_shared(bytes::Bytes::from_owner(values), AllocationProperty::Other);
-    Flex::float_from_data(TensorData::from_bytes(bytes, dims, DType::F32), &FlexDevice)
+    Flex::float_from_data(data(values, dims), &FlexDevice)
 }
 
 /// A tensor of a few values.

@@ -91,7 +91,7 @@ mod tests {
     fn contrast_is_about_the_middle_slice() {
         let mut patch = patch();
         jitter(&mut patch, 1.0, 0.5, Order::BrightnessFirst);
-        assert_eq!(patch.image, [0.25, 0.3125, 0.375, 0.625, 0.5, 0.75]);
+        assert_eq!(*patch.image, [0.25, 0.3125, 0.375, 0.625, 0.5, 0.75]);
     }
 
     #[test]

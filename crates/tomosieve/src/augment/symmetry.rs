@@ -123,7 +123,7 @@ mod tests {
     use crate::patch::Patch;
 
     fn numbered(slices: usize, height: usize, width: usize) -> Patch {
-        let image = (0..slices * height * width).map(|i| i as f32).collect();
+        let image: Vec<f32> = (0..slices * height * width).map(|i| i as f32).collect();
         let labels = (0..height * width).map(|i| i as u8).collect();
         Patch::new(slices, height, width, image, labels)
     }

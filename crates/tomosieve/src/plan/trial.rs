@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use burn::module::Module;
-use tomosieve_nn::kernels;
+use tomosieve_nn::kernels::{self, Buffer};
 use tomosieve_nn::networks::Network;
 use tomosieve_volume::Region;
 
@@ -70,7 +70,7 @@ impl Trial {
             let (windows, side) = (sweep.at_once(shape), config.segment.tile.min(shape.y).min(shape.x));
             let shape = [windows, c, side, side];
             let predictor = Predictor::new(&network, &device);
-            let look = |()| drop(predictor.probabilities(vec![0.5; shape.iter().product()], shape));
+            let look = |()| drop(predictor.probabilities(vec![0.5; shape.iter().product()].into(), shape));
             let piece = piece(|| drop(lanes.map(vec![(); lanes.count()], look)))?;
             found.window = Some(piece.times(1.0 / (windows * lanes.count()) as f64));
         }
@@ -88,7 +88,7 @@ impl Trial {
             let learn = |student: &mut Student| {
                 if taught {
                     let teacher = Predictor::new(&student.network, &device);
-                    let crop = batch.images[..c * crop * crop].to_vec();
+                    let crop = Buffer::from(&batch.images[..c * crop * crop]);
                     drop(teacher.probabilities(crop, [1, c, shape[2], shape[3]])); // as it is judged by
                     let label = |part: Batch| teacher.probabilities(part.images, part.shape);
                     drop(of_parts.map(batch.clone().parts(crops_at_once(shape[2], &config.network)), label));

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
+use tomosieve_nn::kernels::Buffer;
 use tomosieve_nn::networks::Network;
 
 use super::cluster::Stage1;
@@ -302,7 +303,7 @@ impl Correction<'_> {
         let teacher = Predictor::new(&networks.taught, &self.device);
         let label = |part: Batch| teacher.probabilities(part.images, part.shape);
         let at_once = crops_at_once(weak.shape[2], &config.network);
-        let probabilities = self.of_parts.map(weak.clone().parts(at_once), label).concat();
+        let probabilities = Buffer::concat(&self.of_parts.map(weak.clone().parts(at_once), label));
         let judged = state.confidence.judge(&probabilities, plane, |item, labels| {
             if let Some(rims) = &self.rims {
                 rims.resolve(weak.middle(item), labels, weak.shape[3]);

@@ -8,9 +8,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use serde::Serialize;
 use tomosieve_nn::gradcam::{self, GradCam};
+use tomosieve_nn::kernel_ops::data;
+use tomosieve_nn::kernels::Buffer;
 use tomosieve_volume::{OutputKind, OutputMeta, Region, Shape, TiffCompression, VoxelType, Voxels};
 
 use super::{Context, predict};
@@ -18,7 +20,7 @@ use crate::config::Layers;
 use crate::explain_picture::{self, Row};
 use crate::inference::Sweep;
 use crate::ledger::Stage;
-use crate::predictor::to_vec;
+use crate::predictor::values;
 use crate::progress::Progress;
 use crate::provenance::Provenance;
 use crate::run_dir::RunDir;
@@ -165,10 +167,10 @@ impl Seen {
         let look = |images, dims: [usize; 4]| {
             let [n, _, h, w] = dims;
             if progress.stopped() {
-                return vec![0.0; n * classes.len() * h * w];
+                return Buffer::zeroed(n * classes.len() * h * w);
             }
-            let x = Tensor::<4>::from_data(TensorData::new(images, dims), &training);
-            let maps = to_vec(cam.maps(&x, &classes));
+            let x = Tensor::<4>::from_data(data(images, dims), &training);
+            let maps = values(cam.maps(&x, &classes));
             progress.advance(n as u64, "");
             maps
         };

@@ -7,6 +7,7 @@
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
+use tomosieve_nn::kernels;
 use tomosieve_volume::VolumeReader;
 
 use super::cluster::Stage1;
@@ -170,6 +171,7 @@ fn learn(context: &Context<'_>, stage1: &Stage1, pool: &Pool) -> Result<()> {
     }
     let learning: Vec<Learning> = starts.iter().map(Start::learning).collect();
     run.write_json(&run.learning(), &learning)?;
+    kernels::release(); // what comes looks at crops of another size
     let first = Predictor::new(&starts[0].student.network, &context.device()?);
     denoise(context, stage1, pool, &first, &of_parts)?;
     for (index, start) in starts.iter().enumerate() {

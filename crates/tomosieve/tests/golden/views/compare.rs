@@ -155,6 +155,6 @@ fn symmetries_are_equal() {
         };
         let mut patch = golden.patch([5, 5]);
         symmetry.apply(&mut patch);
-        assert_eq!(patch.image, floats(out), "{name}");
+        assert_eq!(*patch.image, floats(out), "{name}");
     }
 }
