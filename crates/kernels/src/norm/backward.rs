@@ -4,7 +4,7 @@
 //! `∂x = (γ g − Σ γ g / N − x̂ Σ γ g x̂ / N) / √(σ² + ε)`, `∂γ = Σ g x̂`, `∂β = Σ g` and
 //! `∂slope = Σ m · ∂y · min(γ x̂ + β, 0)`.
 
-use super::{NormAct, NormStats, Sums, channels, mask_lanes};
+use super::{NormAct, NormStats, Part, Sums, channels, each_part, mask_lanes};
 use crate::parallel::{Shared, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, LANES, Simd};
@@ -44,14 +44,17 @@ pub fn norm_act_backward(
     shape.check(dy);
     shape.check(dx);
     let planes = shape.n * shape.blocks();
-    let mut partial = vec![Partial::default(); planes];
-    let found = Shared::new(&mut partial);
+    let (mut partial, mut bias) = (vec![Partial::default(); planes], vec![[0.0; BLOCK]; planes]);
+    let (found, sums, dx) = (Shared::new(&mut partial), Shared::new(&mut bias), Shared::new(dx));
     let job = Job { shape, x, params, stats, dy };
-    each(planes, |plane| isa.run(Reduce { job, plane, found }));
-    let centres = centres(shape, params, &partial);
-    let mut bias = vec![[0.0; BLOCK]; planes];
-    let (dx, sums) = (Shared::new(dx), Shared::new(&mut bias));
-    each(planes, |plane| isa.run(Apply { job, plane, centres: &centres, dx, sums }));
+    each_part(shape, params.groups, |part| {
+        let of_part = |i| part.planes.start + i;
+        each(part.planes.len(), |i| isa.run(Reduce { job, plane: of_part(i), found }));
+        // SAFETY: the planes are this task's alone, and nobody writes to them now.
+        let centres =
+            centres(shape, params, &part, unsafe { found.part(part.planes.start, part.planes.len()) });
+        each(part.planes.len(), |i| isa.run(Apply { job, plane: of_part(i), centres: centres[i], dx, sums }));
+    });
     let over_images = |of: &dyn Fn(usize, usize) -> f64| {
         let sum = |c: usize| {
             (0..shape.n).map(|n| of(n * shape.blocks() + c / BLOCK, c % BLOCK)).sum::<f64>() as f32
@@ -66,20 +69,19 @@ pub fn norm_act_backward(
     }
 }
 
-/// `Σ γ g / N` and `Σ γ g x̂ / N` of each plane's channels.
-fn centres(shape: Blocked, params: NormAct<'_>, partial: &[Partial]) -> Vec<[[f32; BLOCK]; 2]> {
+/// `Σ γ g / N` and `Σ γ g x̂ / N` of the channels of a part.
+fn centres(shape: Blocked, params: NormAct<'_>, part: &Part, partial: &[Partial]) -> Vec<[[f32; BLOCK]; 2]> {
     let mut centres = vec![[[0.0; BLOCK]; 2]; partial.len()];
     let each = shape.c / params.groups;
     let count = (shape.h * shape.w * each) as f64;
-    for image in 0..shape.n {
-        for group in 0..params.groups {
-            for i in 0..2 {
-                let members = group * each..(group + 1) * each;
-                let of = |c: usize| partial[image * shape.blocks() + c / BLOCK][i][c % BLOCK];
-                let sum: f64 = members.clone().map(|c| f64::from(params.gamma[c]) * of(c)).sum();
-                for c in members {
-                    centres[image * shape.blocks() + c / BLOCK][i][c % BLOCK] = (sum / count) as f32;
-                }
+    let (first, gamma) = (part.groups.start * each, &params.gamma[part.groups.start * each..]);
+    for group in part.groups.clone() {
+        for i in 0..2 {
+            let members = group * each - first..(group + 1) * each - first;
+            let of = |c: usize| f64::from(gamma[c]) * partial[c / BLOCK][i][c % BLOCK];
+            let sum: f64 = members.clone().map(of).sum();
+            for c in members {
+                centres[c / BLOCK][i][c % BLOCK] = (sum / count) as f32;
             }
         }
     }
@@ -179,7 +181,7 @@ impl Kernel for Reduce<'_> {
 struct Apply<'a> {
     job: Job<'a>,
     plane: usize,
-    centres: &'a [[[f32; BLOCK]; 2]],
+    centres: [[f32; BLOCK]; 2],
     dx: Shared,
     sums: Shared<[f64; BLOCK]>,
 }
@@ -190,7 +192,7 @@ impl Kernel for Apply<'_> {
         let shape = self.job.shape;
         let common = Plane::new(s, self.job, self.plane);
         let mut sums = Sums::<S, 1>::new(s);
-        let [first, second] = self.centres[self.plane].map(|c| s.lanes(&super::twice(&c)));
+        let [first, second] = self.centres.map(|c| s.lanes(&super::twice(&c)));
         let scale = s.mul(common.inverse, common.gamma);
         let (first, second) = (s.mul(common.inverse, first), s.mul(common.inverse, second));
         // SAFETY: as in `Reduce`; each task writes a plane of its own.

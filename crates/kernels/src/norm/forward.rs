@@ -1,6 +1,6 @@
 //! The forward pass.
 
-use super::{NormAct, NormStats, Sums, channels, mask_lanes};
+use super::{NormAct, NormStats, Part, Sums, channels, each_part, mask_lanes, twice};
 use crate::parallel::{Shared, Source, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, LANES, Simd};
@@ -32,41 +32,55 @@ pub fn norm_act_in_place(isa: Isa, shape: Blocked, x: &mut [f32], params: NormAc
 
 fn run(isa: Isa, shape: Blocked, x: Source, params: NormAct<'_>, y: Shared) -> NormStats {
     params.check(shape);
-    let planes = shape.n * shape.blocks();
-    let mut moments = vec![Moments::default(); planes];
-    let found = Shared::new(&mut moments);
-    each(planes, |plane| isa.run(Measure { shape, plane, x, found }));
-    let stats = combine(shape, params, &moments);
-    each(planes, |plane| isa.run(Apply { shape, plane, x, params, stats: &stats, y }));
+    let mut moments = vec![Moments::default(); shape.n * shape.blocks()];
+    let mut stats = NormStats::new(shape);
+    let (found, combined) = (Shared::new(&mut moments), stats.shared());
+    each_part(shape, params.groups, |part| {
+        let of_part = |i| part.planes.start + i;
+        each(part.planes.len(), |i| isa.run(Measure { shape, plane: of_part(i), x, found }));
+        // SAFETY: the planes are this task's alone, and nobody writes to them now.
+        let stats = unsafe {
+            let moments = found.part(part.planes.start, part.planes.len());
+            let stats = combined.part(part.planes.start, part.planes.len());
+            combine(shape, params, &part, moments, stats);
+            &*stats
+        };
+        each(part.planes.len(), |i| {
+            isa.run(Apply { shape, plane: of_part(i), x, params, stats: stats[i], y })
+        });
+    });
     stats
 }
 
-/// The groups' means and deviations from the channels' moments.
-fn combine(shape: Blocked, params: NormAct<'_>, moments: &[Moments]) -> NormStats {
-    let mut stats = NormStats::new(shape);
+/// The groups' means and inverse deviations from the moments of their channels.
+fn combine(
+    shape: Blocked,
+    params: NormAct<'_>,
+    part: &Part,
+    moments: &[Moments],
+    stats: &mut [[[f32; BLOCK]; 2]],
+) {
     let (pixels, each) = ((shape.h * shape.w) as f64, shape.c / params.groups);
-    for image in 0..shape.n {
-        for group in 0..params.groups {
-            let members = group * each..(group + 1) * each;
-            let of = |channel: usize| {
-                let [origin, sum, squares] = &moments[image * shape.blocks() + channel / BLOCK];
-                let lane = channel % BLOCK;
-                let offset = sum[lane] / pixels;
-                (origin[lane] + offset, squares[lane] - sum[lane] * offset)
-            };
-            let mean = members.clone().map(|c| of(c).0).sum::<f64>() / each as f64;
-            let spread = |c| {
-                let (own, within) = of(c);
-                within + pixels * (own - mean).powi(2)
-            };
-            let variance = members.clone().map(spread).sum::<f64>() / (pixels * each as f64);
-            let inverse = 1.0 / (variance.max(0.0) + f64::from(params.epsilon)).sqrt();
-            for channel in members {
-                stats.set(shape, image, channel, mean as f32, inverse as f32);
-            }
+    let first = part.groups.start * each;
+    for group in part.groups.clone() {
+        let members = group * each - first..(group + 1) * each - first;
+        let of = |channel: usize| {
+            let ([origin, sum, squares], lane) = (&moments[channel / BLOCK], channel % BLOCK);
+            let offset = sum[lane] / pixels;
+            (origin[lane] + offset, squares[lane] - sum[lane] * offset)
+        };
+        let mean = members.clone().map(|c| of(c).0).sum::<f64>() / each as f64;
+        let spread = |c| {
+            let (own, within) = of(c);
+            within + pixels * (own - mean).powi(2)
+        };
+        let variance = members.clone().map(spread).sum::<f64>() / (pixels * each as f64);
+        let inverse = 1.0 / (variance.max(0.0) + f64::from(params.epsilon)).sqrt();
+        for channel in members {
+            let [means, inverses] = &mut stats[channel / BLOCK];
+            (means[channel % BLOCK], inverses[channel % BLOCK]) = (mean as f32, inverse as f32);
         }
     }
-    stats
 }
 
 /// The moments of a plane.
@@ -113,7 +127,7 @@ struct Apply<'a> {
     plane: usize,
     x: Source,
     params: NormAct<'a>,
-    stats: &'a NormStats,
+    stats: [[f32; BLOCK]; 2],
     y: Shared,
 }
 
@@ -122,7 +136,7 @@ impl Kernel for Apply<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { shape, plane, params, .. } = self;
         let block = plane % shape.blocks();
-        let [mean, inverse] = self.stats.lanes(plane);
+        let [mean, inverse] = self.stats.map(|of| twice(&of));
         let (gamma, beta) = (channels(params.gamma, block), channels(params.beta, block));
         let scale: [f32; LANES] = std::array::from_fn(|i| inverse[i] * gamma[i]);
         let offset: [f32; LANES] = std::array::from_fn(|i| beta[i] - mean[i] * scale[i]);

@@ -14,7 +14,10 @@ mod forward;
 pub use backward::{NormGradients, norm_act_backward};
 pub use forward::{norm_act, norm_act_in_place};
 
+use std::ops::Range;
+
 use crate::buffer::Buffer;
+use crate::parallel::{Shared, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{LANES, Simd};
 
@@ -65,18 +68,38 @@ impl NormStats {
         Self(Buffer::zeroed(shape.n * shape.blocks() * 2 * BLOCK))
     }
 
+    /// What becomes of them while parts of it are found.
+    fn shared(&mut self) -> Shared<[[f32; BLOCK]; 2]> {
+        Shared::new(self.0.as_chunks_mut::<BLOCK>().0.as_chunks_mut().0)
+    }
+
     /// Means and inverse deviations of a block, both eight channels twice.
     #[inline(always)]
     fn lanes(&self, plane: usize) -> [[f32; LANES]; 2] {
         let both = &self.0[plane * 2 * BLOCK..][..2 * BLOCK];
         [twice(&both[..BLOCK]), twice(&both[BLOCK..])]
     }
+}
 
-    fn set(&mut self, shape: Blocked, image: usize, channel: usize, mean: f32, inverse: f32) {
-        let start = (image * shape.blocks() + channel / BLOCK) * 2 * BLOCK + channel % BLOCK;
-        self.0[start] = mean;
-        self.0[start + BLOCK] = inverse;
-    }
+/// Channel blocks of an image whose groups have no channel elsewhere.
+struct Part {
+    /// Counted through all images.
+    planes: Range<usize>,
+    groups: Range<usize>,
+}
+
+/// Does `task` for every part. Its planes are gone through twice, and the second time may still lie in a cache.
+fn each_part(shape: Blocked, groups: usize, task: impl Fn(Part) + Sync + Send) {
+    let width = shape.c / groups;
+    let blocks = width >> width.trailing_zeros().min(BLOCK.trailing_zeros()); // until a group and a block end together
+    let parts = shape.blocks().div_ceil(blocks);
+    each(shape.n * parts, |i| {
+        let (image, first) = (i / parts, i % parts * blocks);
+        let last = shape.blocks().min(first + blocks);
+        let before = image * shape.blocks();
+        let groups = first * BLOCK / width..shape.c.min(last * BLOCK) / width;
+        task(Part { planes: before + first..before + last, groups });
+    });
 }
 
 /// Eight values twice over, for two pixels.
