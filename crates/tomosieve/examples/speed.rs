@@ -275,10 +275,11 @@ impl Inference {
     fn new(network: String, size: usize, tile: usize, weights: &Path) -> Result<Self> {
         let device = device::by_name("cpu")?;
         let (volume, scale) = phantom([SLICES - 1 + Self::SEGMENTED, size, size])?;
-        let network = Network::new(&config(network), SLICES, CLASSES, SEED, &device)?;
+        let mut settings = Layers::defaults()?.build()?;
+        settings.network = config(network);
+        let network = Network::new(&settings.network, SLICES, CLASSES, SEED, &device)?;
         let network = checkpoint::load(network, weights)?;
         let (lanes, depth) = (rayon::current_num_threads(), volume.shape().z);
-        let settings = Layers::defaults()?.build()?;
         let mut sweep = Sweep { tile, overlap: 0, lanes, depth, ..Sweep::new(&settings, scale) };
         (sweep.slices, sweep.classes) = (SLICES, CLASSES);
         Ok(Self { predictor: Predictor::new(&network, &device), sweep, volume })

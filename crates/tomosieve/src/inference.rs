@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 use tomosieve_nn::kernels::Buffer;
+use tomosieve_nn::networks::NetworkConfig;
 use tomosieve_volume::slab::{Slabs, reflect};
 use tomosieve_volume::tile::Tiles;
 use tomosieve_volume::{Region, Shape, VolumeReader};
@@ -75,7 +76,7 @@ impl Sweep {
             overlap: (tile as f64 * overlap).round() as usize,
             scale,
             rims: None,
-            pixels: Self::PIXELS[usize::from(config.device != "cpu")],
+            pixels: if config.device == "cpu" { pixels(&config.network) } else { Self::PIXELS[1] },
             lanes: 1,
             parameters: 0,
         }
@@ -94,7 +95,7 @@ impl Sweep {
         (self.tile.min(shape.y) * self.tile.min(shape.x)).max(1)
     }
 
-    /// How many windows go through the network together on a lane.
+    /// How many windows go through the network together on a lane, at most.
     pub fn at_once(&self, shape: Shape) -> usize {
         (self.pixels / self.window(shape)).max(1)
     }
@@ -212,7 +213,9 @@ impl Sweep {
         let [height, width] = tiles.size();
         let plane = height * width;
         let windows: Vec<_> = tiles.iter().collect();
-        let batches = windows.chunks(self.at_once(shape));
+        // Of equal size, and for each lane as many.
+        let rounds = windows.len().div_ceil(self.at_once(shape) * lanes.count());
+        let batches = windows.chunks(windows.len().div_ceil(rounds * lanes.count()).max(1));
         let jobs: Vec<_> = (0..neighbours.len())
             .flat_map(|slice| batches.clone().map(move |windows| (slice, windows)))
             .collect();
@@ -246,6 +249,13 @@ impl Sweep {
             });
         }
     }
+}
+
+/// Pixels that go through a network together on a CPU: where its deepest level is wide, so many that the filters there,
+/// which every batch reads anew, cost little beside them.
+fn pixels(network: &NetworkConfig) -> usize {
+    let deepest = network.levels().last().copied().unwrap_or(0);
+    (deepest * deepest * 2 / 5).clamp(Sweep::PIXELS[0], Sweep::PIXELS[1])
 }
 
 /// Makes of `[n, c, h, w]` scaled grey values as many times `[k, h, w]` values.
