@@ -272,13 +272,17 @@ mod tests {
         let mut shelf = Shelf::default();
         let take = |shelf: &mut Shelf, lines| shelf.take(lines).0.unwrap_or_else(|| Memory::new(lines));
         let both: Vec<Memory> = (0..2).map(|_| take(&mut shelf, LINES)).collect(); // as much as the limit
-        both.into_iter().for_each(|memory| shelf.put(memory));
+        for memory in both {
+            shelf.put(memory);
+        }
         let half = take(&mut shelf, LINES / 2);
         assert_eq!((half.lines(), shelf.used, shelf.spare), (LINES, 256 << 20, 256 << 20));
         // What is small takes no such piece: one has to go.
         let small = take(&mut shelf, 16);
         assert_eq!((small.lines(), shelf.spare), (16, 0));
-        [half, small].into_iter().for_each(|memory| shelf.put(memory));
+        for memory in [half, small] {
+            shelf.put(memory);
+        }
     }
 
     #[test]

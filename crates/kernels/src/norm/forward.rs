@@ -46,7 +46,7 @@ fn run(isa: Isa, shape: Blocked, x: Source, params: NormAct<'_>, y: Shared) -> N
             &*stats
         };
         each(part.planes.len(), |i| {
-            isa.run(Apply { shape, plane: of_part(i), x, params, stats: stats[i], y })
+            isa.run(Apply { shape, plane: of_part(i), x, params, stats: stats[i], y });
         });
     });
     stats
