@@ -217,7 +217,7 @@ fn what_was_judged_by_hand_is_the_root_of_its_gradients() {
     };
     let x = Tensor::<2>::from_data([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &cpu().autodiff()).require_grad();
     let along = |factor: f32| {
-        let number = kernel_ops::judged(x.clone().mul_scalar(2.0), 7.5, gradient());
+        let number = kernel_ops::root(x.clone().mul_scalar(2.0), 7.5, gradient());
         assert_eq!(number.clone().into_scalar::<f32>(), 7.5);
         let slopes = x.grad(&number.mul_scalar(factor).backward()).unwrap();
         slopes.into_data().try_into_vec::<f32>().unwrap()

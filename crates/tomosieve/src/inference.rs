@@ -213,7 +213,7 @@ impl Sweep {
         let [height, width] = tiles.size();
         let plane = height * width;
         let windows: Vec<_> = tiles.iter().collect();
-        // Of equal size, and for each lane as many.
+        // Of nearly equal size, and if it can be as many for each lane.
         let rounds = windows.len().div_ceil(self.at_once(shape) * lanes.count());
         let batches = windows.chunks(windows.len().div_ceil(rounds * lanes.count()).max(1));
         let jobs: Vec<_> = (0..neighbours.len())

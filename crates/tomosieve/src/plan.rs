@@ -146,9 +146,11 @@ pub fn pool_voxels(config: &Config, memory: u64) -> usize {
     (config.train.pool as u64 * 1_000_000).min(share) as usize
 }
 
-/// Bytes that reading takes beside the values themselves.
+/// Bytes that reading takes beside the values themselves, and that the allocator keeps of it.
 fn reading(reader: &dyn VolumeReader) -> u64 {
-    reader.read_overhead(rayon::current_num_threads()) as u64
+    let threads = rayon::current_num_threads();
+    let kept = if reader.slices_at_once() > 1 { UNPACKING } else { READING };
+    reader.read_overhead(threads) as u64 + threads as u64 * kept
 }
 
 /// Bytes that stage 1 has of a slice: its voxels in the slab at hand and in the next, and their labels.
@@ -163,7 +165,7 @@ pub fn stream_depth(reader: &dyn VolumeReader, memory: u64) -> usize {
 }
 
 /// Peak bytes of stage 1: a third of the program, since it has no network, its slabs or what it takes to look for
-/// shading, and what reading takes and the allocator keeps of it. Where shading is looked for, it may be found.
+/// shading, and what reading takes. Where shading is looked for, it may be found.
 fn streaming(reader: &dyn VolumeReader, config: &Config, memory: u64) -> u64 {
     let slabs = |reader: &dyn VolumeReader| (stream_depth(reader, memory) * streamed(reader)) as u64;
     let looks = config.input.shading == ShadingConfig::Auto;
@@ -173,8 +175,7 @@ fn streaming(reader: &dyn VolumeReader, config: &Config, memory: u64) -> u64 {
     } else {
         slabs(reader)
     };
-    let kept = if reader.slices_at_once() > 1 { UNPACKING } else { READING };
-    BASE / 3 + most + reading(reader) + rayon::current_num_threads() as u64 * kept
+    BASE / 3 + most + reading(reader)
 }
 
 /// How many batches of windows a sweep has in work at a time: one a thread of the

@@ -140,7 +140,7 @@ impl Student {
         if let Some(loss) = self.loss.by_hand().filter(|_| kernel_ops::available(&self.device)) {
             let patch = Patch { logits: values, labels, weights: &weights, classes, plane: h * w };
             let (loss, gradient) = judged(loss, patch, count);
-            return (loss, kernel_ops::judged(logits, loss as f32, gradient));
+            return (loss, kernel_ops::root(logits, loss as f32, gradient));
         }
         let known = |label: u8| usize::from(label) < weights.len();
         let factors: Vec<f32> =

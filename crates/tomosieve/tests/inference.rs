@@ -1,5 +1,6 @@
 //! Sweeping a volume: windows, slabs and halos must not show in the result.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tomosieve::inference::Sweep;
@@ -111,6 +112,24 @@ fn lanes_leave_no_trace() {
         let several = Sweep { lanes, ..sweep(depth, 96, 16) };
         assert_eq!(several.slices_at_once(volume().shape()), lanes);
         assert_eq!(run(&several), one, "{lanes} lanes of {depth} slices");
+    }
+}
+
+#[test]
+fn windows_go_in_batches_of_nearly_equal_size() {
+    // Nine windows, of which eight may go together: no lane is left with the ninth alone.
+    for (lanes, expected) in [(1, vec![4, 5]), (2, vec![4, 5]), (3, vec![3, 3, 3])] {
+        let sweep = Sweep { lanes, pixels: 8 << 10, ..sweep(1, 32, 0) };
+        assert_eq!(sweep.at_once(volume().shape()), 8);
+        let sizes = Mutex::new(Vec::new());
+        let look = |_, [n, _, h, w]: [usize; 4]| {
+            sizes.lock().unwrap().push(n);
+            Buffer::zeroed(n * sweep.classes * h * w)
+        };
+        sweep.blended(&volume(), &look, 4..5, |_, _, _| Ok(())).unwrap();
+        let mut sizes = sizes.into_inner().unwrap();
+        sizes.sort_unstable();
+        assert_eq!(sizes, expected, "{lanes} lanes");
     }
 }
 

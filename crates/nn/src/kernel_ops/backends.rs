@@ -9,11 +9,11 @@ use super::channelwise::{prelu, prelu_tracked, weigh, weigh_tracked};
 use super::conv::{conv, conv_tracked};
 use super::conv_norm_act::{self, Layer};
 use super::depthwise::{depthwise, depthwise_tracked};
-use super::judged::{judged, judged_tracked};
 use super::layout::{self, Tracked};
 use super::norm_act;
 use super::pool::{max_pool2, max_pool2_tracked};
 use super::resample::{resample, resample_tracked};
+use super::root::{root, root_tracked};
 use super::storage::{Cpu, Values};
 
 impl BlockedOps for Flex {
@@ -78,8 +78,8 @@ impl BlockedOps for Flex {
         weigh(&Values::new(x), &Values::new(factors))
     }
 
-    fn blocked_judged(_: Cpu, value: f32, _: Buffer) -> Cpu {
-        judged(value)
+    fn blocked_root(_: Cpu, value: f32, _: Buffer) -> Cpu {
+        root(value)
     }
 }
 
@@ -142,7 +142,7 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
         weigh_tracked::<C>(x, factors)
     }
 
-    fn blocked_judged(x: Tracked<C>, value: f32, gradient: Buffer) -> Tracked<C> {
-        judged_tracked::<C>(x, value, gradient)
+    fn blocked_root(x: Tracked<C>, value: f32, gradient: Buffer) -> Tracked<C> {
+        root_tracked::<C>(x, value, gradient)
     }
 }

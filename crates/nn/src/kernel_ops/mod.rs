@@ -20,11 +20,11 @@ mod conv;
 mod conv_norm_act;
 mod depthwise;
 mod frozen;
-mod judged;
 mod layout;
 mod norm_act;
 mod pool;
 mod resample;
+mod root;
 mod storage;
 mod update;
 
@@ -86,7 +86,7 @@ pub trait BlockedOps: Backend {
     /// Each pixel times its factor, `[n, 1, h, w]`.
     fn blocked_weigh(x: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self>;
     /// A number with its gradient along `x`.
-    fn blocked_judged(x: FloatTensor<Self>, value: f32, gradient: Buffer) -> FloatTensor<Self>;
+    fn blocked_root(x: FloatTensor<Self>, value: f32, gradient: Buffer) -> FloatTensor<Self>;
 }
 
 /// Whether the operations exist on a device, with or without autodiff.
@@ -240,7 +240,7 @@ pub fn weigh(x: Tensor<5>, factors: Tensor<4>) -> Tensor<5> {
 ///
 /// # Panics
 /// If there are not as many gradients as values of `x`.
-pub fn judged<const D: usize>(x: Tensor<D>, value: f32, gradient: Buffer) -> Tensor<1> {
+pub fn root<const D: usize>(x: Tensor<D>, value: f32, gradient: Buffer) -> Tensor<1> {
     assert_eq!(gradient.len(), x.shape().num_elements(), "gradients along {:?}", x.shape());
-    Tensor::from_dispatch(Dispatch::blocked_judged(x.into_dispatch(), value, gradient))
+    Tensor::from_dispatch(Dispatch::blocked_root(x.into_dispatch(), value, gradient))
 }

@@ -131,8 +131,8 @@ fn listed(most: usize) -> Vec<PhantomSpec> {
     PHANTOMS.into_iter().flat_map(seeds).collect()
 }
 
-/// A phantom of each sample with half as much noise again, and one of another size; their seeds were not in view when
-/// the default settings were chosen.
+/// A phantom of each sample with half as much noise again, and one of another size. Of the default settings the weight of
+/// rare classes and the guard's score were chosen with them in view, the others without.
 fn variants() -> Vec<PhantomSpec> {
     let variants = |sample| {
         let spec = PhantomSpec::new(sample, 10);

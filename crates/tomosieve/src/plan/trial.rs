@@ -113,7 +113,7 @@ impl Piece {
     /// Bytes that the process has of it in the long run: what the allocator keeps of small blocks grows for a while
     /// (benches/memory.sh).
     pub(super) fn settled(self) -> u64 {
-        self.resident + self.resident / 6 + (9 << 20)
+        self.resident + self.resident / 8 + (8 << 20)
     }
 
     /// So many of it, one after the other.

@@ -11,9 +11,9 @@ use super::layout::Tracked;
 use super::storage::{Cpu, Values, tensor, vector};
 
 #[derive(Debug)]
-struct Judged;
+struct Root;
 
-impl Backward<Flex, 1> for Judged {
+impl Backward<Flex, 1> for Root {
     /// The gradient.
     type State = Cpu;
 
@@ -30,20 +30,16 @@ impl Backward<Flex, 1> for Judged {
 }
 
 /// The number, a tensor of one value.
-pub(super) fn judged(value: f32) -> Cpu {
+pub(super) fn root(value: f32) -> Cpu {
     vector(vec![value])
 }
 
-/// [`judged`] of `x` with its gradient.
-pub(super) fn judged_tracked<C: CheckpointStrategy>(
-    x: Tracked<C>,
-    value: f32,
-    gradient: Buffer,
-) -> Tracked<C> {
+/// [`root`] of `x` with its gradient.
+pub(super) fn root_tracked<C: CheckpointStrategy>(x: Tracked<C>, value: f32, gradient: Buffer) -> Tracked<C> {
     let node = x.node();
     let gradient = tensor(gradient, x.into_primitive().layout().shape().clone());
-    match Judged.prepare::<C>([node]).compute_bound().stateful() {
-        OpsKind::Tracked(op) => op.finish(gradient, judged(value)),
-        OpsKind::UnTracked(op) => op.finish(judged(value)),
+    match Root.prepare::<C>([node]).compute_bound().stateful() {
+        OpsKind::Tracked(op) => op.finish(gradient, root(value)),
+        OpsKind::UnTracked(op) => op.finish(root(value)),
     }
 }
