@@ -1,34 +1,35 @@
 //! Class probabilities from logits (Eq. 4 of the paper).
 
-use crate::parallel::{Shared, each};
+use crate::parallel::{Shared, Source, each};
 use crate::simd::{Isa, Kernel, LANES, Simd};
 
 /// Pixels that a task takes.
 const PART: usize = 1 << 12;
 
-/// Softmax over the classes of `[n, classes, plane]` values, in their place; probabilities are off by 5·10⁻⁷ at
-/// most.
+/// Softmax over the classes of `[n, classes, plane]` logits; `probabilities` are off by 5·10⁻⁷ at most.
 ///
 /// # Panics
-/// If the values are not as many as whole images have.
-pub fn softmax(isa: Isa, values: &mut [f32], classes: usize, plane: usize) {
+/// If the logits are not as many as whole images have, or the probabilities not as many as they.
+pub fn softmax(isa: Isa, logits: &[f32], classes: usize, plane: usize, probabilities: &mut [f32]) {
     let image = classes * plane;
     assert!(
-        image > 0 && values.len().is_multiple_of(image),
-        "{} values of {classes} × {plane}",
-        values.len()
+        image > 0 && logits.len().is_multiple_of(image),
+        "{} logits of {classes} × {plane}",
+        logits.len()
     );
-    let (images, parts) = (values.len() / image, plane.div_ceil(PART));
-    let values = Shared::new(values);
+    assert_eq!(logits.len(), probabilities.len(), "a probability for each logit");
+    let (images, parts) = (logits.len() / image, plane.div_ceil(PART));
+    let (logits, values) = (Source::new(logits.as_ptr()), Shared::new(probabilities));
     each(images * parts, |task| {
         let start = task % parts * PART;
         let count = PART.min(plane - start);
-        isa.run(SoftmaxPart { values, first: task / parts * image + start, count, classes, plane });
+        isa.run(SoftmaxPart { logits, values, first: task / parts * image + start, count, classes, plane });
     });
 }
 
 /// Some pixels of one image.
 struct SoftmaxPart {
+    logits: Source,
     values: Shared,
     /// Where the first class of the first pixel is.
     first: usize,
@@ -40,17 +41,18 @@ struct SoftmaxPart {
 impl Kernel for SoftmaxPart {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { values, first, count, classes, plane } = self;
+        let Self { logits, values, first, count, classes, plane } = self;
         let whole = count / LANES * LANES;
         for pixel in (0..whole).step_by(LANES) {
+            let place = |class: usize| first + class * plane + pixel;
             // SAFETY: 16 pixels of each class lie before the end of this part, which is this task's alone.
-            let at = |class: usize| unsafe { values.at(first + class * plane + pixel) };
+            let logit = |class: usize| unsafe { s.load(logits.at(place(class))) };
             // SAFETY: as above.
-            let load = |class: usize| unsafe { s.load(at(class)) };
-            let most = (1..classes).fold(load(0), |most, class| s.max(most, load(class)));
+            let at = |class: usize| unsafe { values.at(place(class)) };
+            let most = (1..classes).fold(logit(0), |most, class| s.max(most, logit(class)));
             let mut sum = s.zero();
             for class in 0..classes {
-                let power = exp(s, s.sub(load(class), most));
+                let power = exp(s, s.sub(logit(class), most));
                 sum = s.add(sum, power);
                 // SAFETY: as above.
                 unsafe { s.store(at(class), power) };
@@ -58,19 +60,18 @@ impl Kernel for SoftmaxPart {
             let share = s.div(s.splat(1.0), sum);
             for class in 0..classes {
                 // SAFETY: as above.
-                unsafe { s.store(at(class), s.mul(load(class), share)) };
+                unsafe { s.store(at(class), s.mul(s.load(at(class)), share)) };
             }
         }
         for pixel in whole..count {
+            let place = |class: usize| first + class * plane + pixel;
             // SAFETY: the pixel lies in this part, which is this task's alone.
-            let at = |class: usize| unsafe { values.at(first + class * plane + pixel) };
-            // SAFETY: as above.
-            let load = |class: usize| unsafe { *at(class) };
-            let most = (1..classes).fold(load(0), |most, class| most.max(load(class)));
-            let sum: f32 = (0..classes).map(|class| (load(class) - most).exp()).sum();
+            let logit = |class: usize| unsafe { *logits.at(place(class)) };
+            let most = (1..classes).fold(logit(0), |most, class| most.max(logit(class)));
+            let sum: f32 = (0..classes).map(|class| (logit(class) - most).exp()).sum();
             for class in 0..classes {
                 // SAFETY: as above.
-                unsafe { *at(class) = (load(class) - most).exp() / sum };
+                unsafe { *values.at(place(class)) = (logit(class) - most).exp() / sum };
             }
         }
     }

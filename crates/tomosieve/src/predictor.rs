@@ -1,7 +1,7 @@
 //! A trained network as a function of voxels: crops in, class probabilities out.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use tomosieve_nn::kernel_ops::{FrozenFilters, data};
 use tomosieve_nn::kernels::{Buffer, Isa, softmax, together};
 use tomosieve_nn::networks::Network;
@@ -43,16 +43,22 @@ impl Predict for Predictor {
         together(|| {
             let x = Tensor::<4>::from_data(data(images, shape), &self.device);
             let logits = self.filters.used_in(|| self.network.forward(x)); // [n, k, h, w]
-            let mut values = values(logits);
-            let plane = shape[2] * shape[3];
-            let classes = values.len() / (shape[0] * plane);
-            softmax(Isa::best(), &mut values, classes, plane);
-            values
+            let classes = logits.dims()[1];
+            let logits = values(logits);
+            let logits = as_f32(&logits);
+            let mut probabilities = Buffer::dirty(logits.len());
+            softmax(Isa::best(), logits, classes, shape[2] * shape[3], &mut probabilities);
+            probabilities
         })
     }
 }
 
-/// The values of a tensor, row-major.
-pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Buffer {
-    Buffer::from(tensor.into_data().convert::<f32>().as_slice::<f32>().expect("converted"))
+/// The values of a tensor, row-major, where it has them if that is the CPU.
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> TensorData {
+    tensor.into_data().convert::<f32>()
+}
+
+/// What [`values`] found.
+pub(crate) fn as_f32(values: &TensorData) -> &[f32] {
+    values.as_slice().expect("converted")
 }

@@ -16,7 +16,7 @@ use tomosieve_nn::{checkpoint, device, kernel_ops};
 
 use crate::batches::{Batch, crops_at_once};
 use crate::lanes::Lanes;
-use crate::predictor::values;
+use crate::predictor::{as_f32, values};
 use crate::settling::Found;
 use crate::{Error, Result};
 
@@ -119,8 +119,9 @@ impl Student {
         drop(drawing);
         together(|| {
             let values = values(logits.clone().inner());
-            let found = found(&values, &part.labels, n);
-            let (loss, total) = self.judge(logits, &values, &part.labels, class_weights, count);
+            let values = as_f32(&values);
+            let found = found(values, &part.labels, n);
+            let (loss, total) = self.judge(logits, values, &part.labels, class_weights, count);
             let gradients = GradientsParams::from_grads(total.backward(), &network);
             Learned { loss, found, gradients }
         })

@@ -57,8 +57,7 @@ pub fn judged(loss: &dyn ByHand, patch: Patch<'_>, count: usize) -> (f64, Buffer
     let share = 1.0 / count.max(1) as f32;
     // The probabilities, and from the run on that was gone through, the gradient.
     let mut gradient = Buffer::dirty(logits.len());
-    gradient.copy_from_slice(logits);
-    softmax(Isa::best(), &mut gradient, classes, plane);
+    softmax(Isa::best(), logits, classes, plane, &mut gradient);
     let mut scratch = Scratch::new(classes);
     let mut total = 0.0;
     for (image, labels) in labels.chunks_exact(plane).enumerate() {

@@ -20,7 +20,7 @@ use crate::config::Layers;
 use crate::explain_picture::{self, Row};
 use crate::inference::Sweep;
 use crate::ledger::Stage;
-use crate::predictor::values;
+use crate::predictor::{as_f32, values};
 use crate::progress::Progress;
 use crate::provenance::Provenance;
 use crate::run_dir::RunDir;
@@ -170,7 +170,7 @@ impl Seen {
                 return Buffer::zeroed(n * classes.len() * h * w);
             }
             let x = Tensor::<4>::from_data(data(images, dims), &training);
-            let maps = values(cam.maps(&x, &classes));
+            let maps = Buffer::from(as_f32(&values(cam.maps(&x, &classes))));
             progress.advance(n as u64, "");
             maps
         };
