@@ -74,7 +74,8 @@ fn centres(shape: Blocked, params: NormAct<'_>, part: &Part, partial: &[Partial]
     let mut centres = vec![[[0.0; BLOCK]; 2]; partial.len()];
     let each = shape.c / params.groups;
     let count = (shape.h * shape.w * each) as f64;
-    let (first, gamma) = (part.groups.start * each, &params.gamma[part.groups.start * each..]);
+    let first = part.groups.start * each;
+    let gamma = &params.gamma[first..];
     for group in part.groups.clone() {
         for i in 0..2 {
             let members = group * each - first..(group + 1) * each - first;
