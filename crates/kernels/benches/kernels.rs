@@ -57,7 +57,7 @@ impl Problem {
         let conv = Conv { kind, input: Blocked::new(4, c, edge, edge), c_out };
         let [x, y] = [conv.input, conv.output()].map(|shape| {
             let mut blocked = values(shape.len());
-            to_blocked(shape, &values(shape.n * shape.c * shape.h * shape.w), &mut blocked);
+            to_blocked(Isa::best(), shape, &values(shape.n * shape.c * shape.h * shape.w), &mut blocked);
             blocked
         });
         Self { conv, x, y, weight: values(conv.weights()), bias: values(c_out) }
@@ -181,13 +181,17 @@ mod plane {
     fn enter(bencher: Bencher<'_, '_>, size: &[usize; 2]) {
         let (shape, x, mut y, _) = setup(*size);
         let x = &x[..shape.n * shape.c * shape.h * shape.w];
-        bencher.counter(ItemsCount::new(x.len())).bench_local(|| to_blocked(shape, black_box(x), &mut y));
+        bencher
+            .counter(ItemsCount::new(x.len()))
+            .bench_local(|| to_blocked(Isa::best(), shape, black_box(x), &mut y));
     }
 
     #[divan::bench(args = PLANES)]
     fn leave(bencher: Bencher<'_, '_>, size: &[usize; 2]) {
         let (shape, x, mut y, _) = setup(*size);
         let y = &mut y[..shape.n * shape.c * shape.h * shape.w];
-        bencher.counter(ItemsCount::new(y.len())).bench_local(|| to_nchw(shape, black_box(&x), y));
+        bencher
+            .counter(ItemsCount::new(y.len()))
+            .bench_local(|| to_nchw(Isa::best(), shape, black_box(&x), y));
     }
 }

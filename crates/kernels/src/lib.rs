@@ -14,11 +14,11 @@
 //! let input = Blocked::new(1, 1, 5, 5);
 //! let conv = Conv { kind: Kind::Square, input, c_out: 1 };
 //! let mut x = Buffer::dirty(input.len());
-//! to_blocked(input, &[1.0; 25], &mut x);
+//! to_blocked(Isa::best(), input, &[1.0; 25], &mut x);
 //! let mut y = Buffer::dirty(conv.output().len());
 //! conv.forward(Isa::best(), &x, &[1.0; 9], None, &mut y);
 //! let mut sums = vec![0.0; 25];
-//! to_nchw(conv.output(), &y, &mut sums);
+//! to_nchw(Isa::best(), conv.output(), &y, &mut sums);
 //! assert!((sums[12] - 9.0).abs() < 1e-5); // all nine neighbours
 //! assert!((sums[0] - 4.0).abs() < 1e-5); // four in the corner
 //! ```
@@ -40,6 +40,7 @@ mod simd;
 mod softmax;
 mod stencil;
 mod sums;
+mod transpose;
 mod update;
 mod winograd;
 

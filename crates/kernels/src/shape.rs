@@ -6,6 +6,8 @@
 //! wants to read. Gradients that come from elsewhere, say from a sum over all values, may hold anything
 //! there, except for those of a 3×3 convolution without a norm.
 
+use crate::parallel::{Shared, each};
+
 /// Channels that lie side by side.
 pub const BLOCK: usize = 8;
 
@@ -76,9 +78,11 @@ impl Blocked {
     /// If the slice is not as long as the layout.
     pub fn clear_halo(self, values: &mut [f32]) {
         self.check(values);
-        for plane in values.chunks_exact_mut(self.plane()) {
-            self.clear_plane_halo(plane);
-        }
+        let values = Shared::new(values);
+        // SAFETY: each task has a plane of its own.
+        each(self.n * self.blocks(), |i| {
+            self.clear_plane_halo(unsafe { values.part(i * self.plane(), self.plane()) })
+        });
     }
 
     /// Sets the halo of one plane to zero.

@@ -23,13 +23,13 @@ fn count(shape: Blocked) -> usize {
 
 fn blocked(shape: Blocked, values: &[f32]) -> Buffer {
     let mut out = littered(shape);
-    to_blocked(shape, values, &mut out);
+    to_blocked(Isa::best(), shape, values, &mut out);
     out
 }
 
 fn plain(shape: Blocked, values: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; count(shape)];
-    to_nchw(shape, values, &mut out);
+    to_nchw(Isa::best(), shape, values, &mut out);
     out
 }
 
@@ -56,6 +56,24 @@ fn tidy(shape: Blocked, values: &[f32]) {
         let (y, block) = (i / BLOCK / columns % rows, i / shape.plane() % blocks);
         let inside = (1..rows - 1).contains(&y) && (1..columns - 1).contains(&x);
         assert!((inside && block * BLOCK + lane < shape.c) || value == 0.0, "{value} outside {shape:?}");
+    }
+}
+
+/// Every value where the layout says that it lies, and back.
+fn layout_agrees(shape: Blocked, seed: u64) {
+    let x = noise(count(shape), seed);
+    for isa in Isa::available() {
+        let mut blocked = littered(shape);
+        to_blocked(isa, shape, &x, &mut blocked);
+        tidy(shape, &blocked);
+        for (i, value) in x.iter().enumerate() {
+            let (column, row) = (i % shape.w, i / shape.w % shape.h);
+            let (channel, image) = (i / shape.w / shape.h % shape.c, i / shape.w / shape.h / shape.c);
+            assert_eq!(blocked[shape.at(image, channel / BLOCK, row, column) + channel % BLOCK], *value);
+        }
+        let mut back = vec![f32::NAN; x.len()];
+        to_nchw(isa, shape, &blocked, &mut back);
+        assert_eq!(back, x);
     }
 }
 
@@ -129,6 +147,11 @@ fn norm_agrees(shape: Blocked, groups: usize, masked: bool, mean: f32, seed: u64
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn layouts_agree(n in 1..3_usize, c in 1..20_usize, h in 1..5_usize, w in 1..50_usize, seed in any::<u64>()) {
+        layout_agrees(Blocked::new(n, c, h, w), seed);
+    }
 
     #[test]
     fn convolutions_agree(kind in 0_usize..4, n in 1_usize..4, c in 1_usize..36, c_out in 1_usize..36, h in 1_usize..20, w in 1_usize..20, seed in 0_u64..1000) {

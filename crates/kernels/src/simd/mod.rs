@@ -56,6 +56,9 @@ pub(crate) trait Simd: Copy {
     fn pow2(self, n: Self::V) -> Self::V;
     /// `x < y ? a : b`
     fn select_lt(self, x: Self::V, y: Self::V, a: Self::V, b: Self::V) -> Self::V;
+    /// A lane of `a` and one of `b` in turn, within each half: `a0 b0 … a3 b3 | a8 b8 … a11 b11` and
+    /// `a4 b4 … a7 b7 | a12 b12 … a15 b15`.
+    fn interleave(self, a: Self::V, b: Self::V) -> [Self::V; 2];
 
     /// Reads 16 lanes.
     ///
@@ -88,6 +91,20 @@ pub(crate) trait Simd: Copy {
     #[inline(always)]
     fn fence(self) {}
 
+    /// Turns the bits of every value's place, row · 8 + lane, by `rounds` to the left: the lower halves of `N` rows, which is
+    /// a power of two, are one array of `8 · N` values, the upper halves another.
+    ///
+    /// Of eight rows three rounds exchange rows and lanes.
+    #[inline(always)]
+    fn turn<const N: usize>(self, mut rows: [Self::V; N], rounds: usize) -> [Self::V; N] {
+        for _ in 0..rounds {
+            let before = rows;
+            for i in 0..N / 2 {
+                [rows[2 * i], rows[2 * i + 1]] = self.interleave(before[i], before[i + N / 2]);
+            }
+        }
+        rows
+    }
     /// Every lane zero.
     #[inline(always)]
     fn zero(self) -> Self::V {

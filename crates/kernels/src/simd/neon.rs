@@ -52,6 +52,15 @@ impl Simd for Neon {
     op!(pow2(n) = vreinterpretq_f32_s32(vshlq_n_s32::<23>(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)))));
     op!(select_lt(x, y, a, b) = vbslq_f32(vcltq_f32(x, y), a, b));
     #[inline(always)]
+    fn interleave(self, a: V, b: V) -> [V; 2] {
+        let both = |i: usize| {
+            // SAFETY: the target has the instructions.
+            unsafe { [vzip1q_f32(a[i], b[i]), vzip2q_f32(a[i], b[i])] }
+        };
+        let quarters = [both(0), both(1), both(2), both(3)];
+        [0, 1].map(|i| [quarters[i][0], quarters[i][1], quarters[i + 2][0], quarters[i + 2][1]])
+    }
+    #[inline(always)]
     unsafe fn load(self, p: *const f32) -> V {
         self.load2(p, p.add(8))
     }

@@ -73,6 +73,12 @@ impl Simd for Portable {
         std::array::from_fn(|i| if x[i] < y[i] { a[i] } else { b[i] })
     }
     #[inline(always)]
+    fn interleave(self, a: V, b: V) -> [V; 2] {
+        [0, 4].map(|start| {
+            std::array::from_fn(|i| if i % 2 == 0 { a } else { b }[i / 8 * 8 + start + i % 8 / 2])
+        })
+    }
+    #[inline(always)]
     unsafe fn load(self, p: *const f32) -> V {
         p.cast::<V>().read_unaligned()
     }

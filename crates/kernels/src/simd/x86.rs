@@ -70,6 +70,16 @@ impl Simd for Avx512 {
     ))));
     op!(select_lt(x, y, a, b) = _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(x, y), b, a));
     #[inline(always)]
+    fn interleave(self, a: __m512, b: __m512) -> [__m512; 2] {
+        // SAFETY: `self` proves that the CPU has the instructions.
+        unsafe {
+            // Lanes of `b` count from 16 on.
+            let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 8, 24, 9, 25, 10, 26, 11, 27);
+            let high = _mm512_setr_epi32(4, 20, 5, 21, 6, 22, 7, 23, 12, 28, 13, 29, 14, 30, 15, 31);
+            [_mm512_permutex2var_ps(a, low, b), _mm512_permutex2var_ps(a, high, b)]
+        }
+    }
+    #[inline(always)]
     unsafe fn load(self, p: *const f32) -> __m512 {
         _mm512_loadu_ps(p)
     }
@@ -94,7 +104,9 @@ impl Simd for Avx512 {
 
 /// Applies an intrinsic to both halves.
 macro_rules! halves {
-    ($f:ident($($arg:ident),*)) => { [$f($($arg[0]),*), $f($($arg[1]),*)] };
+    ($f:ident $(::<$n:literal>)?($($arg:ident),*)) => {
+        [$f$(::<$n>)?($($arg[0]),*), $f$(::<$n>)?($($arg[1]),*)]
+    };
 }
 
 impl Simd for Avx2 {
@@ -132,6 +144,18 @@ impl Simd for Avx2 {
         _mm256_blendv_ps(b[0], a[0], _mm256_cmp_ps::<_CMP_LT_OQ>(x[0], y[0])),
         _mm256_blendv_ps(b[1], a[1], _mm256_cmp_ps::<_CMP_LT_OQ>(x[1], y[1])),
     ]);
+    #[inline(always)]
+    fn interleave(self, a: [__m256; 2], b: [__m256; 2]) -> [[__m256; 2]; 2] {
+        // SAFETY: `self` proves that the CPU has the instructions.
+        unsafe {
+            // Of four lanes each: `a0 b0 a1 b1 | a4 b4 a5 b5` and `a2 b2 a3 b3 | a6 b6 a7 b7`.
+            let (even, odd) = (halves!(_mm256_unpacklo_ps(a, b)), halves!(_mm256_unpackhi_ps(a, b)));
+            [
+                halves!(_mm256_permute2f128_ps::<0x20>(even, odd)),
+                halves!(_mm256_permute2f128_ps::<0x31>(even, odd)),
+            ]
+        }
+    }
     #[inline(always)]
     unsafe fn load(self, p: *const f32) -> [__m256; 2] {
         [_mm256_loadu_ps(p), _mm256_loadu_ps(p.add(8))]

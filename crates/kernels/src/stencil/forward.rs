@@ -6,6 +6,7 @@ use crate::gemm::{gather, next_rows, with_panels, with_rows};
 use crate::parallel::{Shared, each};
 use crate::shape::BLOCK;
 use crate::simd::{Isa, Kernel, LANES, Simd};
+use crate::transpose::{Matrix, to_lanes};
 
 /// Rows of the grid that a task takes.
 const ROWS: usize = 8;
@@ -17,7 +18,7 @@ impl Job {
         self.y.check(y);
         assert_eq!(weight.len(), self.stencil.taps() * self.x.c * self.y.c, "weights");
         assert!(bias.is_none_or(|b| b.len() == self.y.c), "a bias for each output channel");
-        let panels = self.pack(weight, bias);
+        let panels = self.pack(isa, weight, bias);
         let y = Shared::new(y);
         each(self.x.n * self.rows.div_ceil(ROWS), |task| {
             isa.run(Convolve { job: self, task, x, panels: &panels, y });
@@ -25,49 +26,48 @@ impl Job {
     }
 
     /// Of each 16 outputs the bias, `[16]`, and the weights, `[tap][input][16]`.
-    fn pack(self, weight: &[f32], bias: Option<&[f32]>) -> Buffer {
-        let inputs = self.x.c;
-        let by_input = weight.len() == inputs * self.strides.input; // those of an input follow one another
+    fn pack(self, isa: Isa, weight: &[f32], bias: Option<&[f32]>) -> Buffer {
         let mut panels = Buffer::dirty(self.groups() * self.panel());
         let shared = Shared::new(&mut panels);
-        each(self.groups(), |group| {
-            // SAFETY: each group has its own part.
-            let panel = unsafe { shared.part(group * self.panel(), self.panel()) };
-            let lanes = LANES.min(self.y.c - group * LANES);
-            let (first, panel) = panel.split_at_mut(LANES);
-            if lanes < LANES {
-                panel.fill(0.0);
-            }
-            first.fill(0.0);
-            if let Some(bias) = bias {
-                first[..lanes].copy_from_slice(&bias[group * LANES..][..lanes]);
-            }
-            let rows = panel.as_chunks_mut::<LANES>().0; // [tap][input]
-            let weight = &weight[group * LANES * self.strides.out..];
-            // In the order of the weights.
-            if by_input {
-                for (i, of_input) in weight.chunks(self.strides.input).enumerate() {
-                    for (lane, of_output) in of_input.chunks(self.strides.out).take(lanes).enumerate() {
-                        for (tap, &value) in of_output.iter().enumerate() {
-                            rows[tap * inputs + i][lane] = value;
-                        }
-                    }
-                }
-            } else {
-                for (lane, of_output) in weight.chunks(self.strides.out).take(lanes).enumerate() {
-                    for (tap, rows) in rows.chunks_exact_mut(inputs).enumerate() {
-                        let values = of_output[tap..].iter().step_by(self.strides.input);
-                        rows.iter_mut().zip(values).for_each(|(row, &value)| row[lane] = value);
-                    }
-                }
-            }
-        });
+        each(self.groups(), |group| isa.run(Pack { job: self, group, weight, bias, panels: shared }));
         panels
     }
 
     /// Values of a group's bias and packed weights.
     fn panel(self) -> usize {
         (1 + self.stencil.taps() * self.x.c) * LANES
+    }
+}
+
+/// The bias and the weights of a group.
+struct Pack<'a> {
+    job: Job,
+    group: usize,
+    weight: &'a [f32],
+    bias: Option<&'a [f32]>,
+    panels: Shared,
+}
+
+impl Kernel for Pack<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { job, group, weight, bias, panels } = self;
+        let rows = LANES.min(job.y.c - group * LANES);
+        // SAFETY: each group has its own part; the weights were counted.
+        unsafe {
+            let first = panels.part(group * job.panel(), LANES);
+            first.fill(0.0);
+            if let Some(bias) = bias {
+                first[..rows].copy_from_slice(&bias[group * LANES..][..rows]);
+            }
+            let panel = panels.at(group * job.panel() + LANES);
+            let weight = weight.as_ptr().add(group * LANES * job.strides.out);
+            for (input, columns) in job.matrices() {
+                let first = weight.add(input * job.strides.input);
+                let of = Matrix { first, apart: job.strides.out, rows, columns };
+                to_lanes(s, of, |column| panel.add(job.place(input, column, job.x.c) * LANES));
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::gemm::{Planes, outer, with_panels};
 use crate::parallel::{Shared, each, part};
 use crate::shape::BLOCK;
 use crate::simd::{Isa, Kernel, LANES, Simd};
+use crate::transpose::{Matrix, from_lanes};
 
 /// Rows of the grid below which a sum is not split.
 const ROWS: usize = 8;
@@ -117,23 +118,20 @@ impl Kernel for Finish {
         let Self { job, group, parts, sums, dw } = self;
         let (taps, blocks) = (job.stencil.taps(), job.x.blocks());
         let len = taps * blocks * BLOCK * LANES;
-        let lanes = LANES.min(job.y.c - group * LANES);
-        for i in 0..job.x.c {
-            for tap in 0..taps {
-                // SAFETY: the sums have `parts` parts of `len` values a group; each group has its own
-                // outputs' weights.
-                unsafe {
-                    let at = ((tap * blocks + i / BLOCK) * BLOCK + i % BLOCK) * LANES;
-                    let mut total = s.zero();
-                    for part in 0..parts {
-                        total = s.add(total, s.load(sums.at((part * job.groups() + group) * len + at)));
-                    }
-                    let total = s.to_array(total);
-                    let to = dw.at(group * LANES * job.strides.out + i * job.strides.input + tap);
-                    for (lane, &value) in total[..lanes].iter().enumerate() {
-                        *to.add(lane * job.strides.out) = value;
-                    }
+        let rows = LANES.min(job.y.c - group * LANES);
+        // SAFETY: the sums have `parts` parts of `len` values a group; each group has its own outputs' weights.
+        unsafe {
+            let total = sums.at(group * len);
+            for part in 1..parts {
+                let part = sums.at((part * job.groups() + group) * len);
+                for at in (0..len).step_by(LANES) {
+                    s.store(total.add(at), s.add(s.load(total.add(at)), s.load(part.add(at))));
                 }
+            }
+            for (input, columns) in job.matrices() {
+                let first = dw.at(group * LANES * job.strides.out + input * job.strides.input);
+                let of = Matrix { first, apart: job.strides.out, rows, columns };
+                from_lanes(s, |column| total.add(job.place(input, column, blocks * BLOCK) * LANES), of);
             }
         }
     }

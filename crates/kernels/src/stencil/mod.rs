@@ -74,6 +74,21 @@ impl Job {
         self.y.c.div_ceil(LANES)
     }
 
+    /// A group's weights as matrices with a row for each output, by their first input and their columns: one where the
+    /// weights of all inputs follow one another, else one for each input.
+    fn matrices(self) -> impl Iterator<Item = (usize, usize)> {
+        let taps = self.stencil.taps();
+        let inputs = if self.strides.input == taps { self.x.c } else { 1 };
+        (0..self.x.c).step_by(inputs).map(move |input| (input, inputs * taps))
+    }
+
+    /// Where the weights of a column of such a matrix lie in `[tap][inputs][16]`.
+    #[inline(always)]
+    fn place(self, input: usize, column: usize, inputs: usize) -> usize {
+        let shift = self.stencil.taps().trailing_zeros(); // one or four
+        (column & ((1 << shift) - 1)) * inputs + input + (column >> shift)
+    }
+
     /// Offset of an input of a row's first place.
     #[inline(always)]
     fn x_at(self, n: usize, row: usize, tap: (usize, usize)) -> usize {

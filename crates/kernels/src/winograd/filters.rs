@@ -4,7 +4,12 @@ use super::transforms::{both_ways, filter, filter_gradient};
 use super::{PLACES, SKEW};
 use crate::buffer::Buffer;
 use crate::parallel::{Shared, each};
+use crate::shape::BLOCK;
 use crate::simd::{Isa, Kernel, LANES, Simd};
+use crate::transpose::{Matrix, from_lanes, to_lanes};
+
+/// Weights of a filter.
+const TAPS: usize = 9;
 
 /// Which filters are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,23 +50,30 @@ impl<'a> Filters<'a> {
         u
     }
 
-    /// The nine taps of input `i` to the 16 outputs of a group.
+    /// The nine taps each of inputs `first .. first + count` to the 16 outputs of a group: `[input][tap][16]`.
+    ///
+    /// # Safety
+    /// The inputs and the group must exist, and `taps` have room.
     #[inline(always)]
-    pub(crate) fn taps(self, group: usize, i: usize) -> [[f32; LANES]; 9] {
-        let mut taps = [[0.0; LANES]; 9];
-        let first = group * LANES;
-        for lane in 0..LANES.min(self.outputs - first) {
-            let o = first + lane;
-            let start = match self.turn {
-                Turn::Forward => o * self.inputs + i,
-                Turn::Backward => i * self.outputs + o,
-            } * 9;
-            let filter: &[f32; 9] = self.weight[start..start + 9].try_into().expect("nine");
-            for (k, tap) in taps.iter_mut().enumerate() {
-                tap[lane] = if self.turn == Turn::Forward { filter[k] } else { filter[8 - k] };
+    unsafe fn taps<S: Simd>(self, s: S, group: usize, (first, count): (usize, usize), taps: *mut f32) {
+        let (inputs, outputs) = (self.inputs, self.outputs);
+        let rows = LANES.min(outputs - group * LANES);
+        match self.turn {
+            Turn::Forward => {
+                let first = self.weight.as_ptr().add((group * LANES * inputs + first) * TAPS);
+                let of = Matrix { first, apart: inputs * TAPS, rows, columns: count * TAPS };
+                to_lanes(s, of, |column| taps.add(column * LANES));
+            }
+            Turn::Backward => {
+                for i in 0..count {
+                    let first = self.weight.as_ptr().add(((first + i) * outputs + group * LANES) * TAPS);
+                    let to = taps.add(i * TAPS * LANES);
+                    to_lanes(s, Matrix { first, apart: TAPS, rows, columns: TAPS }, |tap| {
+                        to.add(tap * LANES)
+                    });
+                }
             }
         }
-        taps
     }
 }
 
@@ -99,29 +111,48 @@ pub(super) unsafe fn transform<S: Simd>(
     u: *mut f32,
     stride: usize,
 ) {
-    for i in 0..filters.inputs {
-        let taps = filters.taps(group, i);
-        both_ways!(
-            s,
-            filter: 3 => 6,
-            |y, x| s.lanes(&taps[y * 3 + x]),
-            |y, x, point| s.store(u.add((y * 6 + x) * stride + i * LANES), point)
-        );
+    let order: [usize; TAPS] =
+        std::array::from_fn(|tap| if filters.turn == Turn::Forward { tap } else { TAPS - 1 - tap });
+    let mut lanes = [[[0.0; LANES]; TAPS]; BLOCK];
+    for first in (0..filters.inputs).step_by(BLOCK) {
+        let count = BLOCK.min(filters.inputs - first);
+        filters.taps(s, group, (first, count), lanes.as_mut_ptr().cast());
+        for (i, taps) in (first..).zip(&lanes[..count]) {
+            both_ways!(
+                s,
+                filter: 3 => 6,
+                |y, x| s.lanes(&taps[order[y * 3 + x]]),
+                |y, x, point| s.store(u.add((y * 6 + x) * stride + i * LANES), point)
+            );
+        }
     }
 }
 
-/// Brings the gradient of one input's 16 filters back: `[36]` values `stride` apart to `[9][16]`.
+/// Brings the gradients of one group's filters back, `[c_in / 8][36][8][16]`, to `[rows][c_in][9]`.
 ///
 /// # Safety
-/// `35 · stride + 16` values must be readable at `du`.
+/// `sums` must have so many values; `dw` must be writable and no other task's.
 #[inline(always)]
-pub(super) unsafe fn transform_back<S: Simd>(s: S, du: *const f32, stride: usize) -> [[f32; LANES]; 9] {
-    let mut taps = [[0.0; LANES]; 9];
-    both_ways!(
-        s,
-        filter_gradient: 6 => 3,
-        |y, x| s.load(du.add((y * 6 + x) * stride)),
-        |y, x, value| taps[y * 3 + x] = s.to_array(value)
-    );
-    taps
+pub(super) unsafe fn transform_back<S: Simd>(
+    s: S,
+    sums: *const f32,
+    (rows, c_in): (usize, usize),
+    dw: *mut f32,
+) {
+    let mut lanes = [[[0.0; LANES]; TAPS]; BLOCK];
+    for first in (0..c_in).step_by(BLOCK) {
+        let count = BLOCK.min(c_in - first);
+        let block = sums.add(first * PLACES * LANES);
+        for (i, taps) in lanes[..count].iter_mut().enumerate() {
+            both_ways!(
+                s,
+                filter_gradient: 6 => 3,
+                |y, x| s.load(block.add(((y * 6 + x) * BLOCK + i) * LANES)),
+                |y, x, value| s.store(taps[y * 3 + x].as_mut_ptr(), value)
+            );
+        }
+        let of = Matrix { first: dw.add(first * TAPS), apart: c_in * TAPS, rows, columns: count * TAPS };
+        let lanes = lanes.as_ptr().cast::<f32>();
+        from_lanes(s, |column| lanes.add(column * LANES), of);
+    }
 }

@@ -251,16 +251,7 @@ impl Kernel for Finish<'_> {
                     s.store(total.add(j), s.add(s.load(total.add(j)), s.load(part.add(j))));
                 }
             }
-            for c in 0..c_in {
-                let from = total.add((c / BLOCK * PLACES * BLOCK + c % BLOCK) * LANES);
-                let taps = transform_back(s, from, BLOCK * LANES);
-                for lane in 0..lanes {
-                    let to = dw.at(((group * LANES + lane) * c_in + c) * 9);
-                    for (k, tap) in taps.iter().enumerate() {
-                        *to.add(k) = tap[lane];
-                    }
-                }
-            }
+            transform_back(s, total, (lanes, c_in), dw.at(group * LANES * c_in * 9));
         }
     }
 }

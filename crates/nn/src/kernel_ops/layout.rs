@@ -5,7 +5,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
-use tomosieve_kernels::{Blocked, Buffer, to_blocked, to_nchw};
+use tomosieve_kernels::{Blocked, Buffer, Isa, to_blocked, to_nchw};
 
 use super::storage::{Cpu, Values, tensor};
 
@@ -15,7 +15,7 @@ pub(super) fn enter(x: Cpu) -> Cpu {
     let [n, c, h, w] = x.dims();
     let shape = Blocked::new(n, c, h, w);
     let mut y = Buffer::dirty(shape.len());
-    to_blocked(shape, &x, &mut y);
+    to_blocked(Isa::best(), shape, &x, &mut y);
     tensor(y, shape.dims())
 }
 
@@ -25,7 +25,7 @@ pub(super) fn leave(x: Cpu, channels: usize) -> Cpu {
     let shape = x.blocked(channels);
     let dims = [shape.n, shape.c, shape.h, shape.w];
     let mut y = Buffer::dirty(dims.iter().product());
-    to_nchw(shape, &x, &mut y);
+    to_nchw(Isa::best(), shape, &x, &mut y);
     tensor(y, dims)
 }
 
