@@ -57,4 +57,4 @@ pub use shape::{BLOCK, Blocked};
 pub use simd::Isa;
 pub use softmax::softmax;
 pub use sums::channel_sums;
-pub use update::{Adam, blend};
+pub use update::{Adam, add, blend};

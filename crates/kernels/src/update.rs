@@ -1,4 +1,4 @@
-//! What happens to weights between two steps: Adam (Kingma & Ba 2015, arXiv 1412.6980) and the moving
+//! What happens to weights between two steps: sums of gradients, Adam (Kingma & Ba 2015, arXiv 1412.6980) and the moving
 //! average of a teacher (Tarvainen & Valpola 2017, arXiv 1703.01780), each in one pass over its arrays.
 
 use crate::parallel::{Shared, each};
@@ -104,37 +104,55 @@ impl Kernel for AdamPart<'_> {
     }
 }
 
+/// `new = a + b`
+///
+/// # Panics
+/// If the lengths differ.
+pub fn add(isa: Isa, a: &[f32], b: &[f32], new: &mut [f32]) {
+    combine(isa, [a, b], new, |a, b| a + b);
+}
+
 /// `new = α · average + (1 − α) · value`
 ///
 /// # Panics
 /// If the lengths differ.
 pub fn blend(isa: Isa, alpha: f64, average: &[f32], value: &[f32], new: &mut [f32]) {
-    let len = average.len();
-    let others = [value.len(), new.len()];
+    let (alpha, rest) = (alpha as f32, (1.0 - alpha) as f32);
+    combine(isa, [average, value], new, move |average, value| alpha * average + rest * value);
+}
+
+/// Each value from two others.
+fn combine(
+    isa: Isa,
+    from: [&[f32]; 2],
+    new: &mut [f32],
+    with: impl Fn(f32, f32) -> f32 + Copy + Sync + Send,
+) {
+    let len = from[0].len();
+    let others = [from[1].len(), new.len()];
     let new = Shared::new(new);
     in_parts(len, &others, |start, count| {
-        let [average, value] = [average, value].map(|values| &values[start..start + count]);
-        isa.run(BlendPart { alpha, average, value, start, new });
+        let from = from.map(|values| &values[start..start + count]);
+        isa.run(Combine { from, with, start, new });
     });
 }
 
 /// A part of the values.
-struct BlendPart<'a> {
-    alpha: f64,
-    average: &'a [f32],
-    value: &'a [f32],
+struct Combine<'a, F> {
+    from: [&'a [f32]; 2],
+    with: F,
     start: usize,
     new: Shared,
 }
 
-impl Kernel for BlendPart<'_> {
+impl<F: Fn(f32, f32) -> f32> Kernel for Combine<'_, F> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
+        let [a, b] = self.from;
         // SAFETY: the lengths were compared, and each task has a part of its own.
-        let new = unsafe { self.new.part(self.start, self.value.len()) };
-        let (alpha, rest) = (self.alpha as f32, (1.0 - self.alpha) as f32);
-        for ((new, average), value) in new.iter_mut().zip(self.average).zip(self.value) {
-            *new = alpha * average + rest * value;
+        let new = unsafe { self.new.part(self.start, a.len()) };
+        for ((new, &a), &b) in new.iter_mut().zip(a).zip(b) {
+            *new = (self.with)(a, b);
         }
     }
 }

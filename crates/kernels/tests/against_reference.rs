@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use tomosieve_kernels::{
-    Adam, BLOCK, Blocked, Buffer, Conv, Depthwise, Isa, Kind, NormAct, Resample, blend, channel_sums,
+    Adam, BLOCK, Blocked, Buffer, Conv, Depthwise, Isa, Kind, NormAct, Resample, add, blend, channel_sums,
     max_pool2, max_pool2_backward, norm_act, norm_act_backward, norm_act_in_place, pooled, prelu,
     prelu_backward, reference, softmax, to_blocked, to_nchw, weigh, weigh_backward,
 };
@@ -239,6 +239,9 @@ proptest! {
             let mut blended = vec![f32::NAN; len];
             blend(isa, alpha, &old, &gradient, &mut blended);
             close(&blended, &average, 1e-6);
+            let mut sum = vec![f32::NAN; len];
+            add(isa, &old, &gradient, &mut sum);
+            assert!(sum.iter().zip(old.iter().zip(&gradient)).all(|(sum, (a, b))| *sum == a + b));
         }
     }
 

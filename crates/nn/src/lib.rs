@@ -23,6 +23,7 @@ pub mod encoder;
 mod error;
 pub mod features;
 pub mod gradcam;
+pub mod gradients;
 pub mod kernel_ops;
 pub mod losses;
 pub mod networks;

@@ -1,10 +1,11 @@
-//! The optimiser and the moving average in one pass against burn's, over several steps.
+//! The optimiser, sums of gradients and the moving average in one pass against burn's.
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
+use burn::optim::{AdamConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Distribution, Tensor};
 use tomosieve_nn::adam::Adam;
+use tomosieve_nn::gradients::GradientSum;
 use tomosieve_nn::{device, teacher};
 
 fn training() -> Device {
@@ -22,11 +23,35 @@ fn close(got: &[f32], expected: &[f32]) {
     assert!(got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 2e-5), "{got:?} instead of {expected:?}");
 }
 
+fn gradients(layer: &Linear, x: &Tensor<2>) -> GradientsParams {
+    GradientsParams::from_grads(layer.forward(x.clone()).square().mean().backward(), layer)
+}
+
 /// A layer, a step later.
 fn step(layer: Linear, optimizer: &mut ModuleOptimizer, x: &Tensor<2>) -> Linear {
-    let gradients = layer.forward(x.clone()).square().mean().backward();
-    let gradients = GradientsParams::from_grads(gradients, &layer);
+    let gradients = gradients(&layer, x);
     optimizer.step(0.05, layer, gradients)
+}
+
+#[test]
+fn gradients_of_parts_add_up_as_with_burn() {
+    let device = training();
+    device.seed(5);
+    let layer: Linear = LinearConfig::new(7, 5).init(&device);
+    let parts = [1, 2, 3].map(|n| Tensor::<2>::random([n, 7], Distribution::Default, &device));
+    let (mut ours, mut burns) = (GradientSum::default(), GradientsAccumulator::new());
+    for x in &parts {
+        ours.add(&layer, gradients(&layer, x));
+        burns.accumulate(&layer, gradients(&layer, x));
+    }
+    let of = |sum: GradientsParams| {
+        let weight = sum.get::<2>(layer.weight.id).unwrap().flatten::<1>(0, 1);
+        let bias = sum.get::<1>(layer.bias.as_ref().unwrap().id).unwrap();
+        [weight, bias].map(|t| t.into_data().try_into_vec::<f32>().unwrap()).concat()
+    };
+    let (ours, burns) = (of(ours.into_params()), of(burns.grads()));
+    assert_eq!(ours, burns);
+    assert!(ours.iter().any(|g| *g != 0.0));
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::{GradientsAccumulator, GradientsParams, ModuleOptimizer};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use tomosieve_nn::adam::Adam;
+use tomosieve_nn::gradients::GradientSum;
 use tomosieve_nn::kernels::together;
 use tomosieve_nn::losses::by_hand::{Patch, judged};
 use tomosieve_nn::losses::{Loss, LossConfig, masked_mean};
@@ -85,7 +86,7 @@ impl Student {
         if count == 0 {
             return Step { loss: 0.0, found: Found::default() };
         }
-        let mut gradients = GradientsAccumulator::new();
+        let mut gradients = GradientSum::default();
         let (mut loss, mut found) = (0.0, Found::default());
         let at_once = crops_at_once(batch.shape[2], &self.config);
         let mut parts = (0_u64..).zip(batch.parts(at_once)).filter(|(_, part)| counted(part) > 0);
@@ -97,12 +98,12 @@ impl Student {
             }
             let learn = |(index, part)| self.learn(part, class_weights, count, seed.wrapping_add(index));
             for learned in lanes.map(at_hand, learn) {
-                gradients.accumulate(&self.network, learned.gradients);
+                gradients.add(&self.network, learned.gradients);
                 loss += learned.loss;
                 found.add(&learned.found);
             }
         }
-        together(|| self.network = self.optimizer.step(rate, self.network.clone(), gradients.grads()));
+        together(|| self.network = self.optimizer.step(rate, self.network.clone(), gradients.into_params()));
         Step { loss, found }
     }
 
@@ -118,31 +119,34 @@ impl Student {
         let logits = together(|| network.forward(x)); // [n, k, h, w]
         drop(drawing);
         together(|| {
-            let values = values(logits.clone().inner());
-            let values = as_f32(&values);
-            let found = found(values, &part.labels, n);
-            let (loss, total) = self.judge(logits, values, &part.labels, class_weights, count);
+            let (loss, found, total) = self.judge(logits, &part.labels, class_weights, count);
             let gradients = GradientsParams::from_grads(total.backward(), &network);
             Learned { loss, found, gradients }
         })
     }
 
-    /// The loss of logits `[n, k, h, w]`, whose values are given too, as a number and as the root of its gradients.
+    /// The loss of logits `[n, k, h, w]` as a number and as the root of its gradients, and what of the labels was found.
     fn judge(
         &self,
         logits: Tensor<4>,
-        values: &[f32],
         labels: &[u8],
         class_weights: Option<&[f32]>,
         count: usize,
-    ) -> (f64, Tensor<1>) {
+    ) -> (f64, Found, Tensor<1>) {
         let [n, classes, h, w] = logits.dims();
         let weights = class_weights.map_or_else(|| vec![1.0; classes], <[f32]>::to_vec);
-        if let Some(loss) = self.loss.by_hand().filter(|_| kernel_ops::available(&self.device)) {
-            let patch = Patch { logits: values, labels, weights: &weights, classes, plane: h * w };
-            let (loss, gradient) = judged(loss, patch, count);
-            return (loss, kernel_ops::root(logits, loss as f32, gradient));
+        if let Some(by_hand) = self.loss.by_hand().filter(|_| kernel_ops::available(&self.device)) {
+            let (mut loss, mut same) = (0.0, Found::default());
+            let total = kernel_ops::root(logits, &mut |values| {
+                let patch = Patch { logits: values, labels, weights: &weights, classes, plane: h * w };
+                let gradient;
+                (loss, gradient) = judged(by_hand, patch, count);
+                same = found(values, labels, n);
+                (loss as f32, gradient)
+            });
+            return (loss, same, total);
         }
+        let same = found(as_f32(&values(logits.clone().inner())), labels, n);
         let known = |label: u8| usize::from(label) < weights.len();
         let factors: Vec<f32> =
             labels.iter().map(|&l| if known(l) { weights[usize::from(l)] } else { 0.0 }).collect();
@@ -150,7 +154,7 @@ impl Student {
         let y = Tensor::<3, Int>::from_data(TensorData::new(classes, [n, h, w]), &self.device);
         let factors = Tensor::<3>::from_data(TensorData::new(factors, [n, h, w]), &self.device);
         let total = masked_mean(self.loss.per_pixel(log_softmax(logits, 1), y), factors, count);
-        (f64::from(total.clone().into_scalar::<f32>()), total)
+        (f64::from(total.clone().into_scalar::<f32>()), same, total)
     }
 
     /// Writes network and optimiser into `folder`, which is made if it is not there.

@@ -2,9 +2,8 @@
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::{Autodiff, Flex};
-use tomosieve_kernels::{Buffer, Kind, Resample};
+use tomosieve_kernels::{Kind, Resample};
 
-use super::BlockedOps;
 use super::channelwise::{prelu, prelu_tracked, weigh, weigh_tracked};
 use super::conv::{conv, conv_tracked};
 use super::conv_norm_act::{self, Layer};
@@ -15,6 +14,7 @@ use super::pool::{max_pool2, max_pool2_tracked};
 use super::resample::{resample, resample_tracked};
 use super::root::{root, root_tracked};
 use super::storage::{Cpu, Values};
+use super::{BlockedOps, Judge};
 
 impl BlockedOps for Flex {
     fn blocked_enter(x: Cpu) -> Cpu {
@@ -78,8 +78,8 @@ impl BlockedOps for Flex {
         weigh(&Values::new(x), &Values::new(factors))
     }
 
-    fn blocked_root(_: Cpu, value: f32, _: Buffer) -> Cpu {
-        root(value)
+    fn blocked_root(x: Cpu, judge: Judge<'_>) -> Cpu {
+        root(&Values::new(x), judge).0
     }
 }
 
@@ -142,7 +142,7 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
         weigh_tracked::<C>(x, factors)
     }
 
-    fn blocked_root(x: Tracked<C>, value: f32, gradient: Buffer) -> Tracked<C> {
-        root_tracked::<C>(x, value, gradient)
+    fn blocked_root(x: Tracked<C>, judge: Judge<'_>) -> Tracked<C> {
+        root_tracked::<C>(x, judge)
     }
 }

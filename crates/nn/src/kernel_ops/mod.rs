@@ -30,7 +30,7 @@ mod update;
 
 pub use frozen::FrozenFilters;
 pub use storage::data;
-pub use update::{UpdateOps, adam, blend};
+pub use update::{UpdateOps, adam, add, blend};
 
 /// The operations, on primitive tensors.
 #[backend_extension(Flex, Autodiff)]
@@ -85,8 +85,8 @@ pub trait BlockedOps: Backend {
     fn blocked_prelu(x: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Each pixel times its factor, `[n, 1, h, w]`.
     fn blocked_weigh(x: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self>;
-    /// A number with its gradient along `x`.
-    fn blocked_root(x: FloatTensor<Self>, value: f32, gradient: Buffer) -> FloatTensor<Self>;
+    /// A number with its gradient along `x`, as `judge` finds them from the values.
+    fn blocked_root(x: FloatTensor<Self>, judge: Judge<'_>) -> FloatTensor<Self>;
 }
 
 /// Whether the operations exist on a device, with or without autodiff.
@@ -236,11 +236,13 @@ pub fn weigh(x: Tensor<5>, factors: Tensor<4>) -> Tensor<5> {
     Tensor::from_dispatch(Dispatch::blocked_weigh(x.into_dispatch(), factors.into_dispatch()))
 }
 
-/// The number `value`, of which is known that its gradient along `x` is `gradient`; `[1]`.
+/// What finds a number and its gradient, in the order of the values given.
+pub type Judge<'a> = &'a mut dyn FnMut(&[f32]) -> (f32, Buffer);
+
+/// The number that `judge` finds from the values of `x`, with the gradient along `x` that it finds too; `[1]`.
 ///
 /// # Panics
-/// If there are not as many gradients as values of `x`.
-pub fn root<const D: usize>(x: Tensor<D>, value: f32, gradient: Buffer) -> Tensor<1> {
-    assert_eq!(gradient.len(), x.shape().num_elements(), "gradients along {:?}", x.shape());
-    Tensor::from_dispatch(Dispatch::blocked_root(x.into_dispatch(), value, gradient))
+/// If `judge` does not find as many gradients as there are values.
+pub fn root<const D: usize>(x: Tensor<D>, judge: Judge<'_>) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::blocked_root(x.into_dispatch(), judge))
 }

@@ -1,4 +1,4 @@
-//! A number whose gradient is known already, as that of a loss judged by hand.
+//! A number that is found by hand together with its gradient, as that of a loss.
 
 use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -7,6 +7,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::ops::FloatTensorOps;
 use tomosieve_kernels::Buffer;
 
+use super::Judge;
 use super::layout::Tracked;
 use super::storage::{Cpu, Values, tensor, vector};
 
@@ -29,17 +30,21 @@ impl Backward<Flex, 1> for Root {
     }
 }
 
-/// The number, a tensor of one value.
-pub(super) fn root(value: f32) -> Cpu {
-    vector(vec![value])
+/// The number, a tensor of one value, and its gradient.
+pub(super) fn root(x: &Values, judge: Judge<'_>) -> (Cpu, Buffer) {
+    let (value, gradient) = judge(x);
+    assert_eq!(gradient.len(), x.len(), "gradients along so many values");
+    (vector(vec![value]), gradient)
 }
 
 /// [`root`] of `x` with its gradient.
-pub(super) fn root_tracked<C: CheckpointStrategy>(x: Tracked<C>, value: f32, gradient: Buffer) -> Tracked<C> {
+pub(super) fn root_tracked<C: CheckpointStrategy>(x: Tracked<C>, judge: Judge<'_>) -> Tracked<C> {
     let node = x.node();
-    let gradient = tensor(gradient, x.into_primitive().layout().shape().clone());
+    let x = x.into_primitive();
+    let shape = x.layout().shape().clone();
+    let (number, gradient) = root(&Values::new(x), judge);
     match Root.prepare::<C>([node]).compute_bound().stateful() {
-        OpsKind::Tracked(op) => op.finish(gradient, root(value)),
-        OpsKind::UnTracked(op) => op.finish(root(value)),
+        OpsKind::Tracked(op) => op.finish(tensor(gradient, shape), number),
+        OpsKind::UnTracked(op) => op.finish(number),
     }
 }

@@ -3,7 +3,7 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
-use tomosieve_kernels::{Adam, Buffer, Isa, blend as blend_values, together};
+use tomosieve_kernels::{Adam, Buffer, Isa, add as add_values, blend as blend_values, together};
 
 use super::storage::{Cpu, Values, tensor};
 
@@ -18,6 +18,8 @@ pub trait UpdateOps: Backend {
         second: FloatTensor<Self>,
         step: Adam,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// `a + b`
+    fn update_add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
     /// `α · average + (1 − α) · value`
     fn update_blend(average: FloatTensor<Self>, value: FloatTensor<Self>, alpha: f64) -> FloatTensor<Self>;
 }
@@ -39,6 +41,11 @@ pub fn adam<const D: usize>(
     (Tensor::from_dispatch(new), [first, second].map(Tensor::from_dispatch))
 }
 
+/// `a + b`, gradients of parts of a batch.
+pub fn add<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(Dispatch::update_add(a.into_dispatch(), b.into_dispatch()))
+}
+
 /// `α · average + (1 − α) · value`
 pub fn blend<const D: usize>(average: Tensor<D>, value: Tensor<D>, alpha: f64) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::update_blend(average.into_dispatch(), value.into_dispatch(), alpha))
@@ -53,6 +60,14 @@ impl UpdateOps for Flex {
         let moments = [first.storage_mut::<f32>(), second.storage_mut::<f32>()];
         together(|| step.step(Isa::best(), &old, &gradient, moments, &mut new));
         (tensor(new, shape), first, second)
+    }
+
+    fn update_add(a: Cpu, b: Cpu) -> Cpu {
+        let shape = a.layout().shape().clone();
+        let [a, b] = [a, b].map(Values::new);
+        let mut sum = Buffer::dirty(a.len());
+        together(|| add_values(Isa::best(), &a, &b, &mut sum));
+        tensor(sum, shape)
     }
 
     fn update_blend(average: Cpu, value: Cpu, alpha: f64) -> Cpu {
