@@ -3,6 +3,10 @@
 //! Work is split by shape, never by the number of threads, and partial sums are added in the order of
 //! their index; so results do not depend on the number of threads.
 
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rayon::prelude::*;
 
 /// Runs `task(0) … task(tasks − 1)`, on the threads of the current rayon pool if it has several.
@@ -16,13 +20,52 @@ pub(crate) fn each(tasks: usize, task: impl Fn(usize) + Sync + Send) {
     }
 }
 
-/// Runs several kernels on a thread of the current rayon pool, which is entered once instead of once
-/// for each kernel; where there is one thread, or this is one of the pool's, it just runs them.
+/// Runs several kernels on a thread of the current rayon pool, which is entered once instead of once for each kernel, and
+/// keeps the pool's other threads awake until they are done: a kernel takes a fraction of a millisecond, and between two of
+/// them the others would fall asleep, to be woken by the system again and again.
+///
+/// Where there is one thread, or kernels run together already, it just runs them.
 pub fn together<R: Send>(kernels: impl FnOnce() -> R + Send) -> R {
-    if rayon::current_num_threads() == 1 || rayon::current_thread_index().is_some() {
+    if rayon::current_num_threads() == 1 || TOGETHER.get() {
+        return kernels();
+    }
+    rayon::scope(|_| {
+        let _awake = Awake::new();
         kernels()
-    } else {
-        rayon::scope(|_| kernels())
+    })
+}
+
+thread_local! {
+    /// Whether this thread is within [`together`].
+    static TOGETHER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, the other threads of the pool look for work without pause, and let any thread before them that has some.
+struct Awake {
+    over: Arc<AtomicBool>,
+}
+
+impl Awake {
+    /// To be made on a thread of the pool.
+    fn new() -> Self {
+        let awake = Self { over: Arc::default() };
+        TOGETHER.set(true);
+        let (over, own) = (Arc::clone(&awake.over), rayon::current_thread_index());
+        rayon::spawn_broadcast(move |thread| {
+            while Some(thread.index()) != own && !over.load(Ordering::Relaxed) {
+                if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                    std::thread::yield_now();
+                }
+            }
+        });
+        awake
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        TOGETHER.set(false);
     }
 }
 
@@ -96,5 +139,31 @@ impl Source {
     #[inline(always)]
     pub(crate) unsafe fn at(self, offset: usize) -> *const f32 {
         self.0.add(offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn others_are_awake_until_the_kernels_are_done() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        pool.install(|| {
+            let all = Barrier::new(3); // hangs if a thread does not come
+            let sum = together(|| {
+                assert!(TOGETHER.get());
+                each(3, |_| drop(all.wait()));
+                together(|| 1) + 1
+            });
+            assert_eq!(sum, 2);
+            assert!(!TOGETHER.get());
+            // A kernel that fails must not leave the others looking for work for ever.
+            let failed = std::panic::catch_unwind(|| together(|| panic!("a kernel fails")));
+            assert!(failed.is_err() && !TOGETHER.get());
+            each(3, |_| drop(all.wait()));
+        });
     }
 }

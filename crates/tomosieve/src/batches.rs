@@ -28,7 +28,7 @@ pub struct Batch {
 /// Pixels of a part of a batch, and pixels on the deepest level of a network: enough for the cost of a pass to lie in
 /// them rather than in its operations and filters, and no more, since parts go side by side and what training keeps in memory
 /// grows with them.
-const PART: [usize; 2] = [1 << 13, 1 << 7];
+const PART: [usize; 2] = [1 << 13, 1 << 8];
 
 /// How many crops of `side`² pixels go through a network at a time.
 pub fn crops_at_once(side: usize, network: &NetworkConfig) -> usize {
