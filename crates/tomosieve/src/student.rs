@@ -109,7 +109,6 @@ impl Student {
 
     /// What is to be learned from a part of a batch in which `count` pixels count.
     fn learn(&self, part: Batch, class_weights: Option<&[f32]>, count: usize, seed: u64) -> Learned {
-        let n = part.shape[0];
         let x = Tensor::<4>::from_data(kernel_ops::data(part.images, part.shape), &self.device);
         // Parameters of its own: autodiff would keep parts that share theirs in one graph, behind one lock.
         let network = self.network.valid().train();
