@@ -1,4 +1,5 @@
-//! Every kernel at the sizes of the default network's training step (4×7×128²), on one thread.
+//! Every kernel at the sizes of the default network's training step (4×7×128²), on one thread, or as many as
+//! `RAYON_NUM_THREADS` says.
 //!
 //! `cargo bench -p tomosieve-kernels`; the item throughput of convolutions is multiply-adds of the plain
 //! algorithm a second, that of the others values a second.
@@ -7,12 +8,14 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use tomosieve_kernels::{
     Blocked, Buffer, Conv, Isa, Kind, NormAct, max_pool2, max_pool2_backward, norm_act, norm_act_backward,
-    pooled, to_blocked, to_nchw,
+    pooled, to_blocked, to_nchw, together,
 };
 
 fn main() {
-    rayon::ThreadPoolBuilder::new().num_threads(1).build_global().expect("the first pool");
-    divan::main();
+    let threads =
+        std::env::var("RAYON_NUM_THREADS").ok().and_then(|threads| threads.parse().ok()).unwrap_or(1);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the first pool");
+    together(divan::main);
 }
 
 fn values(len: usize) -> Buffer {

@@ -24,6 +24,7 @@
 //! ```
 
 pub mod buffer;
+mod cache;
 mod channelwise;
 mod conv;
 mod convert;

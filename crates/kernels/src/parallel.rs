@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
@@ -21,8 +22,8 @@ pub(crate) fn each(tasks: usize, task: impl Fn(usize) + Sync + Send) {
 }
 
 /// Runs several kernels on a thread of the current rayon pool, which is entered once instead of once for each kernel, and
-/// keeps the pool's other threads awake until they are done: a kernel takes a fraction of a millisecond, and between two of
-/// them the others would fall asleep, to be woken by the system again and again.
+/// keeps the pool's other threads awake meanwhile: a kernel takes a fraction of a millisecond, and between two of them the
+/// others would fall asleep, to be woken by the system again and again.
 ///
 /// Where there is one thread, or kernels run together already, it just runs them.
 pub fn together<R: Send>(kernels: impl FnOnce() -> R + Send) -> R {
@@ -40,7 +41,12 @@ thread_local! {
     static TOGETHER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// While it lives, the other threads of the pool look for work without pause, and let any thread before them that has some.
+/// How long a thread looks for work in vain. It must end, since a thread may begin to look while others wait for what it
+/// has begun.
+const PATIENCE: Duration = Duration::from_micros(300);
+
+/// While it lives, the other threads of the pool do not sleep before they have looked for work for some time. They let any
+/// other thread before them that has some.
 struct Awake {
     over: Arc<AtomicBool>,
 }
@@ -52,8 +58,13 @@ impl Awake {
         TOGETHER.set(true);
         let (over, own) = (Arc::clone(&awake.over), rayon::current_thread_index());
         rayon::spawn_broadcast(move |thread| {
+            let mut worked = Instant::now();
             while Some(thread.index()) != own && !over.load(Ordering::Relaxed) {
-                if rayon::yield_now() != Some(rayon::Yield::Executed) {
+                if rayon::yield_now() == Some(rayon::Yield::Executed) {
+                    worked = Instant::now();
+                } else if worked.elapsed() > PATIENCE {
+                    break;
+                } else {
                     std::thread::yield_now();
                 }
             }
@@ -155,7 +166,7 @@ mod tests {
             let all = Barrier::new(3); // hangs if a thread does not come
             let sum = together(|| {
                 assert!(TOGETHER.get());
-                each(3, |_| drop(all.wait()));
+                each(3, |_| _ = all.wait());
                 together(|| 1) + 1
             });
             assert_eq!(sum, 2);
@@ -163,7 +174,30 @@ mod tests {
             // A kernel that fails must not leave the others looking for work for ever.
             let failed = std::panic::catch_unwind(|| together(|| panic!("a kernel fails")));
             assert!(failed.is_err() && !TOGETHER.get());
-            each(3, |_| drop(all.wait()));
+            each(3, |_| _ = all.wait());
+        });
+    }
+
+    #[test]
+    fn looking_for_work_holds_up_nobody() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let [begun, together_now, done] = std::array::from_fn(|_| Arc::new(AtomicBool::new(false)));
+        let set = |flag: &AtomicBool| flag.store(true, Ordering::SeqCst);
+        let wait = |flag: &AtomicBool| while !flag.load(Ordering::SeqCst) {};
+        pool.install(|| {
+            let flags = (begun.clone(), together_now.clone(), done.clone());
+            rayon::spawn(move || {
+                set(&flags.0);
+                wait(&flags.1);
+                // The other thread begins to look for work amid what the kernels wait for; with endless patience this hangs.
+                assert_eq!(rayon::yield_now(), Some(rayon::Yield::Executed));
+                set(&flags.2);
+            });
+            wait(&begun);
+            together(|| {
+                set(&together_now);
+                wait(&done);
+            });
         });
     }
 }

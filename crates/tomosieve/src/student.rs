@@ -97,11 +97,14 @@ impl Student {
                 break;
             }
             let learn = |(index, part)| self.learn(part, class_weights, count, seed.wrapping_add(index));
-            for learned in lanes.map(at_hand, learn) {
-                gradients.add(&self.network, learned.gradients);
-                loss += learned.loss;
-                found.add(&learned.found);
-            }
+            let at_hand = lanes.map(at_hand, learn);
+            together(|| {
+                for learned in at_hand {
+                    gradients.add(&self.network, learned.gradients);
+                    loss += learned.loss;
+                    found.add(&learned.found);
+                }
+            });
         }
         together(|| self.network = self.optimizer.step(rate, self.network.clone(), gradients.into_params()));
         Step { loss, found }
@@ -117,11 +120,9 @@ impl Student {
         let drawing = (self.config.dropout > 0.0).then(|| device::seeded(&self.device, seed));
         let logits = together(|| network.forward(x)); // [n, k, h, w]
         drop(drawing);
-        together(|| {
-            let (loss, found, total) = self.judge(logits, &part.labels, class_weights, count);
-            let gradients = GradientsParams::from_grads(total.backward(), &network);
-            Learned { loss, found, gradients }
-        })
+        let (loss, found, total) = self.judge(logits, &part.labels, class_weights, count);
+        let gradients = together(|| GradientsParams::from_grads(total.backward(), &network));
+        Learned { loss, found, gradients }
     }
 
     /// The loss of logits `[n, k, h, w]` as a number and as the root of its gradients, and what of the labels was found.

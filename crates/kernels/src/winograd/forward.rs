@@ -5,12 +5,13 @@ use super::tiles::{EDGE, Grid, MOST, Places, input_place_len, transform_input};
 use super::transforms::{both_ways, output};
 use super::{PLACES, SKEW};
 use crate::buffer::Buffer;
+use crate::cache;
 use crate::gemm::{gather, next_rows, with_panels, with_rows};
 use crate::parallel::{Shared, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, LANES, Simd};
 
-/// Bytes that the transformed tiles of a task should not exceed, so that they stay in its L2 cache.
+/// Bytes that the transformed tiles of a task may have even where the core's own cache is smaller.
 const CACHE: usize = 640 << 10;
 
 /// Up to this many tiles the tasks are groups of output channels, each of which transforms its own
@@ -58,7 +59,7 @@ impl Job<'_> {
         let made = if self.ready.is_none() { Some(self.filters.transformed(isa)) } else { None };
         let u = self.ready.or(made.as_deref()).expect("one of the two");
         let per_tile = PLACES * size_of::<f32>() * (blocks * BLOCK + LANES * groups);
-        let at_once = (CACHE / per_tile / 12 * 12).clamp(12, 48);
+        let at_once = (CACHE.max(cache::own()) / per_tile / 12 * 12).clamp(12, 48);
         each(self.grid.tiles().div_ceil(at_once), |task| {
             let first = task * at_once;
             let count = at_once.min(self.grid.tiles() - first);

@@ -8,6 +8,7 @@ use super::filters::transform_back;
 use super::tiles::{Grid, MOST, input_place_len, transform_gradient, transform_input};
 use super::{PLACES, SKEW};
 use crate::buffer::Buffer;
+use crate::cache;
 use crate::gemm::{Packed, outer, with_panels};
 use crate::parallel::{Shared, each, part};
 use crate::shape::{BLOCK, Blocked};
@@ -17,7 +18,7 @@ use crate::simd::{Isa, Kernel, LANES, Simd};
 const PARTS: usize = 8;
 /// Bytes that all parts together should not exceed.
 const PARTS_BYTES: usize = 8 << 20;
-/// Bytes that the transformed tiles of a task should not exceed.
+/// Bytes that the transformed tiles of a task may have even where the core's own cache is smaller.
 const CACHE: usize = 512 << 10;
 
 /// `[c_out, c_in, 3, 3]` from the input `x` and the output's gradient `dy`.
@@ -154,7 +155,7 @@ impl Kernel for Part<'_> {
         let Self { job, first, end, sums, offset } = self;
         let blocks = job.shape.blocks();
         let per_tile = PLACES * size_of::<f32>() * (blocks * BLOCK + LANES);
-        let at_once = (CACHE / per_tile / 4 * 4).clamp(16, MOST);
+        let at_once = (CACHE.max(cache::own()) / per_tile / 4 * 4).clamp(16, MOST);
         let (v_stride, z_stride) = (input_place_len(blocks, at_once), at_once * LANES + SKEW);
         let mut v = Buffer::dirty(PLACES * v_stride);
         let mut z = Buffer::dirty(S::PANELS * PLACES * z_stride);
