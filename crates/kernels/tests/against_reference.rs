@@ -69,7 +69,8 @@ fn layout_agrees(shape: Blocked, seed: u64) {
         for (i, value) in x.iter().enumerate() {
             let (column, row) = (i % shape.w, i / shape.w % shape.h);
             let (channel, image) = (i / shape.w / shape.h % shape.c, i / shape.w / shape.h / shape.c);
-            assert_eq!(blocked[shape.at(image, channel / BLOCK, row, column) + channel % BLOCK], *value);
+            let lies = blocked[shape.at(image, channel / BLOCK, row, column) + channel % BLOCK];
+            assert_eq!(lies.to_bits(), value.to_bits());
         }
         let mut back = vec![f32::NAN; x.len()];
         to_nchw(isa, shape, &blocked, &mut back);
@@ -241,7 +242,8 @@ proptest! {
             close(&blended, &average, 1e-6);
             let mut sum = vec![f32::NAN; len];
             add(isa, &old, &gradient, &mut sum);
-            assert!(sum.iter().zip(old.iter().zip(&gradient)).all(|(sum, (a, b))| *sum == a + b));
+            let expected: Vec<f32> = old.iter().zip(&gradient).map(|(a, b)| a + b).collect();
+            assert_eq!(sum, expected);
         }
     }
 
