@@ -245,8 +245,9 @@ impl Training {
             seed: SEED,
             stream: Stream::Train,
         };
-        let lanes =
-            Lanes::new(rayon::current_num_threads().min(batch.div_ceil(crops_at_once(crop, &config))))?;
+        let lanes = Lanes::new(
+            rayon::current_num_threads().min(batch.div_ceil(crops_at_once(batch, crop, &config))),
+        )?;
         Ok(Self { student, taught, step: 0, batches, lanes })
     }
 

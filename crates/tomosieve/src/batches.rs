@@ -25,20 +25,39 @@ pub struct Batch {
     pub labels: Vec<u8>,
 }
 
-/// Pixels of a part of a batch, and pixels on the deepest level of a network: enough for the cost of a pass to lie in
-/// them rather than in its operations and filters, and no more, since parts go side by side and what training keeps in memory
-/// grows with them.
-const PART: [usize; 2] = [1 << 13, 1 << 8];
+/// Pixels of a part of a batch: enough for the cost of a pass to lie in them rather than in its operations, and no more,
+/// since parts go side by side and what training keeps in memory grows with them.
+const PIXELS: usize = 1 << 13;
+/// Pixels on the deepest level of a network, whose many filters every part reads: of a batch that is two parts of the first at
+/// most, and of a larger one, where half as many parts still suffice for two threads.
+const DEEPEST: [usize; 2] = [1 << 7, 1 << 8];
 
-/// How many crops of `side`² pixels go through a network at a time.
-pub fn crops_at_once(side: usize, network: &NetworkConfig) -> usize {
-    let [pixels, deepest] = PART;
+/// How many of a batch's crops of `side`² pixels go through a network at a time.
+///
+/// ```
+/// use tomosieve::batches::crops_at_once;
+/// use tomosieve_nn::networks::NetworkConfig;
+///
+/// let network = NetworkConfig::default(); // of five levels
+/// let of_batches = [1, 4, 5, 16].map(|batch| crops_at_once(batch, 128, &network));
+/// assert_eq!(of_batches, [2, 2, 4, 4]);
+/// assert_eq!(crops_at_once(4, 256, &network), 1);
+/// ```
+pub fn crops_at_once(batch: usize, side: usize, network: &NetworkConfig) -> usize {
     let stride = 1 << (network.levels().len().max(1) - 1);
-    (pixels.max(deepest * stride * stride) / (side * side).max(1)).max(1)
+    let [few, many] =
+        DEEPEST.map(|deepest| (PIXELS.max(deepest * stride * stride) / (side * side).max(1)).max(1));
+    if batch > many { many } else { few }
 }
 
 impl Batch {
-    /// The batch in parts of `most` crops, which go through the network one by one.
+    /// The batch in the parts that go through a network at a time.
+    pub fn parts_for(self, network: &NetworkConfig) -> Vec<Self> {
+        let [n, _, side, _] = self.shape;
+        self.parts(crops_at_once(n, side, network))
+    }
+
+    /// The batch in parts of `most` crops.
     ///
     /// ```
     /// use tomosieve::batches::Batch;

@@ -15,7 +15,7 @@ use tomosieve_nn::networks::{Network, NetworkConfig};
 use tomosieve_nn::segmenter::Segmenter;
 use tomosieve_nn::{checkpoint, device, kernel_ops};
 
-use crate::batches::{Batch, crops_at_once};
+use crate::batches::Batch;
 use crate::lanes::Lanes;
 use crate::predictor::{as_f32, values};
 use crate::settling::Found;
@@ -69,7 +69,7 @@ impl Student {
 
     /// One optimiser step on a batch; `class_weights` multiply the loss of each class' pixels.
     ///
-    /// The batch goes through the network in [parts](Batch::parts), on several lanes at a time. The loss is a sum over
+    /// The batch goes through the network in [parts](Batch::parts_for), on several lanes at a time. The loss is a sum over
     /// pixels (Eq. 9) and no norm looks beyond a crop, so gradients of the parts add up to that of the batch; memory is
     /// that of the parts at hand. What comes out does not depend on the lanes.
     ///
@@ -88,8 +88,7 @@ impl Student {
         }
         let mut gradients = GradientSum::default();
         let (mut loss, mut found) = (0.0, Found::default());
-        let at_once = crops_at_once(batch.shape[2], &self.config);
-        let mut parts = (0_u64..).zip(batch.parts(at_once)).filter(|(_, part)| counted(part) > 0);
+        let mut parts = (0_u64..).zip(batch.parts_for(&self.config)).filter(|(_, part)| counted(part) > 0);
         loop {
             // As many at a time as are worked at, so that no more gradients wait to be added.
             let at_hand: Vec<(u64, Batch)> = parts.by_ref().take(lanes.count()).collect();

@@ -105,6 +105,7 @@ pub(crate) trait Simd: Copy {
         }
         rows
     }
+
     /// Every lane zero.
     #[inline(always)]
     fn zero(self) -> Self::V {

@@ -23,7 +23,7 @@ impl TrainingLanes {
     /// parts of a batch only where starts go one after the other.
     pub fn plan(config: &Config, shape: Shape, crop: usize, batch: usize, memory: u64) -> Self {
         let threads = if config.device == "cpu" { rayon::current_num_threads() } else { 1 };
-        let parts = batch.div_ceil(crops_at_once(crop, &config.network));
+        let parts = batch.div_ceil(crops_at_once(batch, crop, &config.network));
         let of_starts = (2..=threads.min(config.starts))
             .filter(|&starts| config.starts.is_multiple_of(starts))
             .map(|starts| Self { starts, parts: 1 });
@@ -60,7 +60,7 @@ impl Training<'_> {
         // Copies of every level's activations for the teacher.
         const TAUGHT: u64 = 5;
         let network = &self.config.network;
-        let pixels = self.batch.min(crops_at_once(self.crop, network)) * self.crop * self.crop;
+        let pixels = self.batch.min(crops_at_once(self.batch, self.crop, network)) * self.crop * self.crop;
         let taught = (self.views as u64 - 1) * TAUGHT * network.level_bytes(pixels);
         BASE + self.data() + lanes.passes() as u64 * (network.kept_bytes(pixels) + taught)
     }

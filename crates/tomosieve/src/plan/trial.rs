@@ -8,7 +8,7 @@ use tomosieve_nn::networks::Network;
 use tomosieve_volume::Region;
 
 use crate::Result;
-use crate::batches::{Batch, crops_at_once};
+use crate::batches::Batch;
 use crate::config::Config;
 use crate::inference::Sweep;
 use crate::input::Input;
@@ -91,7 +91,7 @@ impl Trial {
                     let crop = Buffer::from(&batch.images[..c * crop * crop]);
                     drop(teacher.probabilities(crop, [1, c, shape[2], shape[3]])); // as it is judged by
                     let label = |part: Batch| teacher.probabilities(part.images, part.shape);
-                    drop(of_parts.map(batch.clone().parts(crops_at_once(shape[2], &config.network)), label));
+                    drop(of_parts.map(batch.clone().parts_for(&config.network), label));
                 }
                 student.step(batch.clone(), None, 1e-3, 0, &of_parts)
             };

@@ -16,7 +16,7 @@ use tomosieve_nn::networks::Network;
 
 use super::cluster::Stage1;
 use super::{Context, is_check, steps};
-use crate::batches::{Batch, Batches, Stream, ahead, crops_at_once, seed_for, start_seed};
+use crate::batches::{Batch, Batches, Stream, ahead, seed_for, start_seed};
 use crate::checkpoints::Checkpoint;
 use crate::confidence::Confidence;
 use crate::config::Config;
@@ -302,8 +302,8 @@ impl Correction<'_> {
         let plane = weak.shape[2] * weak.shape[3];
         let teacher = Predictor::new(&networks.taught, &self.device);
         let label = |part: Batch| teacher.probabilities(part.images, part.shape);
-        let at_once = crops_at_once(weak.shape[2], &config.network);
-        let probabilities = Buffer::concat(&self.of_parts.map(weak.clone().parts(at_once), label));
+        let probabilities =
+            Buffer::concat(&self.of_parts.map(weak.clone().parts_for(&config.network), label));
         let judged = state.confidence.judge(&probabilities, plane, |item, labels| {
             if let Some(rims) = &self.rims {
                 rims.resolve(weak.middle(item), labels, weak.shape[3]);
