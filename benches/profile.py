@@ -19,7 +19,7 @@ from pathlib import Path
 
 # What the files of crates/kernels/src are for.
 KERNELS = {
-    "convolution": ["conv.rs", "gemm.rs", "depthwise.rs", "winograd/", "stencil/"],
+    "convolution": ["conv.rs", "gemm.rs", "depthwise.rs", "transpose.rs", "winograd/", "stencil/"],
     "norm and activation": ["norm/", "channelwise.rs"],
     "pooling and resampling": ["pool.rs", "resample.rs"],
     "softmax": ["softmax.rs"],
