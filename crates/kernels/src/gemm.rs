@@ -160,6 +160,20 @@ unsafe fn outer_part<S: Simd, G: Rows<S>, const K: usize, const P: usize>(
     }
 }
 
+/// Adds the sums of all `parts`, which lie `apart`, to those of the first, part by part.
+///
+/// # Safety
+/// Each part must have `len` values, a multiple of 16, and no other task may touch those of the first.
+#[inline(always)]
+pub(crate) unsafe fn add_parts<S: Simd>(s: S, first: *mut f32, len: usize, (parts, apart): (usize, usize)) {
+    for i in 1..parts {
+        let part = first.add(i * apart);
+        for at in (0..len).step_by(LANES) {
+            s.store(first.add(at), s.add(s.load(first.add(at)), s.load(part.add(at))));
+        }
+    }
+}
+
 /// Rows of 16 channels.
 pub(crate) trait Rows<S: Simd>: Copy {
     /// Row `r`.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Job;
 use crate::buffer::Buffer;
-use crate::gemm::{Planes, outer, with_panels};
+use crate::gemm::{Planes, add_parts, outer, with_panels};
 use crate::parallel::{Shared, each, part};
 use crate::shape::BLOCK;
 use crate::simd::{Isa, Kernel, LANES, Simd};
@@ -122,12 +122,7 @@ impl Kernel for Finish {
         // SAFETY: the sums have `parts` parts of `len` values a group; each group has its own outputs' weights.
         unsafe {
             let total = sums.at(group * len);
-            for part in 1..parts {
-                let part = sums.at((part * job.groups() + group) * len);
-                for at in (0..len).step_by(LANES) {
-                    s.store(total.add(at), s.add(s.load(total.add(at)), s.load(part.add(at))));
-                }
-            }
+            add_parts(s, total, len, (parts, job.groups() * len));
             for (input, columns) in job.matrices() {
                 let first = dw.at(group * LANES * job.strides.out + input * job.strides.input);
                 let of = Matrix { first, apart: job.strides.out, rows, columns };

@@ -9,7 +9,7 @@ use super::tiles::{Grid, MOST, input_place_len, transform_gradient, transform_in
 use super::{PLACES, SKEW};
 use crate::buffer::Buffer;
 use crate::cache;
-use crate::gemm::{Packed, outer, with_panels};
+use crate::gemm::{Packed, add_parts, outer, with_panels};
 use crate::parallel::{Shared, each, part};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, LANES, Simd};
@@ -246,12 +246,7 @@ impl Kernel for Finish<'_> {
         // SAFETY: each group has its own sums and its own outputs' weights.
         unsafe {
             let total = sums.at(group * job.group_len);
-            for i in 1..parts {
-                let part = sums.at((i * job.groups + group) * job.group_len);
-                for j in (0..job.group_len).step_by(LANES) {
-                    s.store(total.add(j), s.add(s.load(total.add(j)), s.load(part.add(j))));
-                }
-            }
+            add_parts(s, total, job.group_len, (parts, job.groups * job.group_len));
             transform_back(s, total, (lanes, c_in), dw.at(group * LANES * c_in * 9));
         }
     }
