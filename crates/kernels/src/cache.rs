@@ -2,15 +2,12 @@
 
 use std::sync::OnceLock;
 
-/// Bytes of a core's second cache that the data of a task may fill: three quarters, since filters pass through it too. What
-/// is computed must not depend on it.
-pub(crate) fn own() -> usize {
-    static OWN: OnceLock<usize> = OnceLock::new();
-    *OWN.get_or_init(|| second().unwrap_or(SECOND) / 4 * 3)
+/// Bytes of a core's second cache that the data of a task may fill: three quarters, since filters pass through it too; but
+/// `least` where it is smaller or not known. What is computed must not depend on it.
+pub(crate) fn own(least: usize) -> usize {
+    static OWN: OnceLock<Option<usize>> = OnceLock::new();
+    OWN.get_or_init(second).map_or(least, |second| least.max(second / 4 * 3))
 }
-
-/// Its size where it is not known.
-const SECOND: usize = 512 << 10;
 
 /// As the processor says.
 #[cfg(target_arch = "x86_64")]
@@ -37,7 +34,10 @@ mod tests {
 
     #[test]
     fn a_second_cache_has_the_size_of_one() {
-        assert!((64 << 10..64 << 20).contains(&own()), "{}", own());
+        let found = own(64 << 10);
+        assert!((64 << 10..64 << 20).contains(&found), "{found}");
+        assert_eq!(own(0), second().map_or(0, |second| second / 4 * 3));
+        assert_eq!(own(usize::MAX), usize::MAX, "no less than what is asked for");
         #[cfg(target_os = "linux")]
         if let (Some(found), Ok(told)) =
             (second(), std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cache/index2/size"))

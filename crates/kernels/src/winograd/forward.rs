@@ -59,7 +59,7 @@ impl Job<'_> {
         let made = if self.ready.is_none() { Some(self.filters.transformed(isa)) } else { None };
         let u = self.ready.or(made.as_deref()).expect("one of the two");
         let per_tile = PLACES * size_of::<f32>() * (blocks * BLOCK + LANES * groups);
-        let at_once = (CACHE.max(cache::own()) / per_tile / 12 * 12).clamp(12, 48);
+        let at_once = (cache::own(CACHE) / per_tile / 12 * 12).clamp(12, 48);
         each(self.grid.tiles().div_ceil(at_once), |task| {
             let first = task * at_once;
             let count = at_once.min(self.grid.tiles() - first);

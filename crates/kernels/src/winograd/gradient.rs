@@ -155,7 +155,7 @@ impl Kernel for Part<'_> {
         let Self { job, first, end, sums, offset } = self;
         let blocks = job.shape.blocks();
         let per_tile = PLACES * size_of::<f32>() * (blocks * BLOCK + LANES);
-        let at_once = (CACHE.max(cache::own()) / per_tile / 4 * 4).clamp(16, MOST);
+        let at_once = (cache::own(CACHE) / per_tile / 4 * 4).clamp(16, MOST);
         let (v_stride, z_stride) = (input_place_len(blocks, at_once), at_once * LANES + SKEW);
         let mut v = Buffer::dirty(PLACES * v_stride);
         let mut z = Buffer::dirty(S::PANELS * PLACES * z_stride);
