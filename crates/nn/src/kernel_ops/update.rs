@@ -63,20 +63,23 @@ impl UpdateOps for Flex {
     }
 
     fn update_add(a: Cpu, b: Cpu) -> Cpu {
-        let shape = a.layout().shape().clone();
-        let [a, b] = [a, b].map(Values::new);
-        let mut sum = Buffer::dirty(a.len());
-        together(|| add_values(Isa::best(), &a, &b, &mut sum));
-        tensor(sum, shape)
+        combined(a, b, |a, b, sum| add_values(Isa::best(), a, b, sum))
     }
 
     fn update_blend(average: Cpu, value: Cpu, alpha: f64) -> Cpu {
-        let shape = average.layout().shape().clone();
-        let [average, value] = [average, value].map(Values::new);
-        let mut new = Buffer::dirty(average.len());
-        together(|| blend_values(Isa::best(), alpha, &average, &value, &mut new));
-        tensor(new, shape)
+        combined(average, value, |average, value, new| {
+            blend_values(Isa::best(), alpha, average, value, new);
+        })
     }
+}
+
+/// A tensor of the shape of `a`, whose values `with` writes from those of both.
+fn combined(a: Cpu, b: Cpu, with: impl FnOnce(&[f32], &[f32], &mut [f32]) + Send) -> Cpu {
+    let shape = a.layout().shape().clone();
+    let [a, b] = [a, b].map(Values::new);
+    let mut new = Buffer::dirty(a.len());
+    together(|| with(&a, &b, &mut new));
+    tensor(new, shape)
 }
 
 /// The tensor with nothing but its values in its storage, to be changed in place.
