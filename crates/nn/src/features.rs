@@ -14,10 +14,13 @@ use tomosieve_kernels::BLOCK;
 
 use crate::kernel_ops::{self, ConvNormActParams, NormActParams};
 
+mod activation;
 mod channelwise;
 mod dilated;
 mod resize;
 mod steps;
+
+use activation::Activation;
 
 pub use resize::bilinear;
 
@@ -33,7 +36,7 @@ enum Layout {
     /// `[n, c, h, w]`
     Plain(Tensor<4>),
     /// `[n, ⌈c/8⌉, h + 2, w + 2, 8]`
-    Blocked(Tensor<5>),
+    Blocked(Activation),
 }
 use Layout::{Blocked, Plain};
 
@@ -42,7 +45,7 @@ impl Features {
     pub fn enter(x: Tensor<4>) -> Self {
         let channels = x.dims()[1];
         let blocked = kernel_ops::available(&x.device());
-        Self { layout: if blocked { Blocked(kernel_ops::enter(x)) } else { Plain(x) }, channels }
+        Self { layout: if blocked { Blocked(kernel_ops::enter(x).into()) } else { Plain(x) }, channels }
     }
 
     /// The activation as plain `[n, c, h, w]` wherever it is, for operations composed of burn's.
@@ -54,7 +57,15 @@ impl Features {
     pub fn leave(self) -> Tensor<4> {
         match self.layout {
             Plain(x) => x,
-            Blocked(x) => kernel_ops::leave(x, self.channels),
+            Blocked(x) => kernel_ops::leave(x.read(), self.channels),
+        }
+    }
+
+    /// The blocked values, if there are any.
+    fn blocks(self) -> Option<Tensor<5>> {
+        match self.layout {
+            Plain(_) => None,
+            Blocked(x) => Some(x.read()),
         }
     }
 
@@ -96,7 +107,7 @@ impl Features {
         let channels = params.weight.dims()[0];
         let layout = match self.layout {
             Plain(x) => Plain(composed_conv_norm_act(x, params)),
-            Blocked(x) => Blocked(kernel_ops::conv_norm_act(x, params)),
+            Blocked(x) => x.then(|x| kernel_ops::conv_norm_act(x, params)),
         };
         Self { layout, channels }
     }
@@ -109,7 +120,7 @@ impl Features {
     pub fn norm_act(self, params: NormActParams) -> Self {
         let layout = match self.layout {
             Plain(x) => Plain(composed_norm_act(x, params)),
-            Blocked(x) => Blocked(kernel_ops::norm_act(x, params)),
+            Blocked(x) => x.then(|x| kernel_ops::norm_act(x, params)),
         };
         Self { layout, ..self }
     }
@@ -118,7 +129,7 @@ impl Features {
     pub fn sum(self) -> Tensor<1> {
         match self.layout {
             Plain(x) => x.sum(),
-            Blocked(x) => x.sum(), // halo and missing channels are zero
+            Blocked(x) => x.read().sum(), // halo and missing channels are zero
         }
     }
 
@@ -130,7 +141,7 @@ impl Features {
     pub fn max_pool2(self) -> Self {
         let layout = match self.layout {
             Plain(x) => Plain(max_pool2d(x, MaxPoolOptions::new([2, 2]))),
-            Blocked(x) => Blocked(kernel_ops::max_pool2(x)),
+            Blocked(x) => x.then(kernel_ops::max_pool2),
         };
         Self { layout, ..self }
     }
@@ -147,7 +158,7 @@ impl Features {
                 let options = ConvTransposeOptions::new([2, 2], [0, 0], [0, 0], [1, 1], 1);
                 Plain(conv_transpose2d(x, weight, Some(bias), options))
             }
-            Blocked(x) => Blocked(kernel_ops::conv_spread(x, weight, bias)),
+            Blocked(x) => x.then(|x| kernel_ops::conv_spread(x, weight, bias)),
         };
         Self { layout, channels }
     }
@@ -161,7 +172,7 @@ impl Features {
         let channels = weight.dims()[0];
         let layout = match self.layout {
             Plain(x) => Plain(conv2d(x, weight, Some(bias), ConvOptions::new([2, 2], [0, 0], [1, 1], 1))),
-            Blocked(x) => Blocked(kernel_ops::conv_collect(x, weight, bias)),
+            Blocked(x) => x.then(|x| kernel_ops::conv_collect(x, weight, bias)),
         };
         Self { layout, channels }
     }
@@ -175,7 +186,7 @@ impl Features {
         let channels = weight.dims()[0];
         let layout = match self.layout {
             Plain(x) => Plain(conv2d(x, weight, Some(bias), ConvOptions::new([1, 1], [0, 0], [1, 1], 1))),
-            Blocked(x) => Blocked(kernel_ops::conv_point(x, weight, bias)),
+            Blocked(x) => x.then(|x| kernel_ops::conv_point(x, weight, bias)),
         };
         Self { layout, channels }
     }
@@ -189,7 +200,7 @@ impl Features {
         let channels = weight.dims()[0];
         let layout = match self.layout {
             Plain(x) => Plain(conv2d(x, weight, Some(bias), ConvOptions::new([1, 1], [1, 1], [1, 1], 1))),
-            Blocked(x) => Blocked(kernel_ops::conv_square(x, weight, bias)),
+            Blocked(x) => x.then(|x| kernel_ops::conv_square(x, weight, bias)),
         };
         Self { layout, channels }
     }
@@ -215,14 +226,12 @@ impl Features {
         let parts: Vec<Self> = parts.into_iter().collect();
         let channels = parts.iter().map(|part| part.channels).sum();
         let whole_blocks = parts[..parts.len() - 1].iter().all(|part| part.channels.is_multiple_of(BLOCK));
-        let blocked = |part: &Self| match &part.layout {
-            Blocked(x) => Some(x.clone()),
-            Plain(_) => None,
-        };
-        if whole_blocks && let Some(blocks) = parts.iter().map(blocked).collect() {
-            return Self { layout: Blocked(Tensor::cat(blocks, 1)), channels };
+        let blocked = |part: &Self| matches!(part.layout, Blocked(_));
+        if whole_blocks && parts.iter().all(blocked) {
+            let blocks = parts.into_iter().filter_map(Self::blocks);
+            return Self { layout: Blocked(kernel_ops::join(blocks).into()), channels };
         }
-        let enter = if blocked(&parts[0]).is_some() { Self::enter } else { Self::plain };
+        let enter = if blocked(&parts[0]) { Self::enter } else { Self::plain };
         enter(Tensor::cat(parts.into_iter().map(Self::leave).collect(), 1))
     }
 
@@ -234,7 +243,7 @@ impl Features {
     pub fn weigh(self, factors: Tensor<4>) -> Self {
         let layout = match self.layout {
             Plain(x) => Plain(x * factors),
-            Blocked(x) => Blocked(kernel_ops::weigh(x, factors)),
+            Blocked(x) => x.then(|x| kernel_ops::weigh(x, factors)),
         };
         Self { layout, channels: self.channels }
     }
@@ -249,7 +258,7 @@ impl Features {
         assert_eq!(self.channels, other.channels, "channels of a sum");
         let layout = match (self.layout, other.layout) {
             (Plain(a), Plain(b)) => Plain(a + b),
-            (Blocked(a), Blocked(b)) => Blocked(a + b),
+            (Blocked(a), Blocked(b)) => a.with(b, kernel_ops::sum),
             _ => panic!("a sum of activations in two layouts"),
         };
         Self { layout, channels: self.channels }

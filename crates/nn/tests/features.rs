@@ -1,9 +1,12 @@
 //! The blocked layout of the CPU against burn's composed operations: values and gradients.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use burn::tensor::{Device, Distribution, Tensor};
 use tomosieve_nn::device;
 use tomosieve_nn::features::Features;
-use tomosieve_nn::kernel_ops::{ConvNormActParams, FrozenFilters, blend};
+use tomosieve_nn::kernel_ops::{ConvNormActParams, FrozenFilters, blend, fork, sum};
 
 /// Every parameter of a small network with one skip connection.
 struct Weights {
@@ -180,4 +183,45 @@ fn steps_slopes_and_weights_agree() {
             close(fast, composed, &format!("seed {seed}"));
         }
     }
+}
+
+/// Clones of an activation are readers of it: one that leads nowhere, one of a sum with itself, and as many side by side as
+/// there may be parts of a join.
+#[test]
+fn gradients_of_several_readers_add_up() {
+    for (parts, [n, c, h, w]) in [(1, [2, 16, 5, 7]), (2, [1, 8, 4, 4]), (4, [3, 8, 6, 3]), (7, [2, 8, 4, 5])]
+    {
+        let device = device::by_name("cpu").unwrap().autodiff();
+        device.seed(parts as u64);
+        let (x, slope) = (normal([n, c, h, w], 0.0, &device), normal([c], 0.25, &device));
+        let wish = normal([n, parts * c + 3, h, w], 0.0, &device);
+        let odd = normal([n, 3, h, w], 0.0, &device);
+        let run = |enter: fn(Tensor<4>) -> Features| {
+            let read = enter(x.clone()).prelu(slope.clone());
+            let nowhere = read.clone().max_pool2();
+            let doubled = read.clone().add(read.clone());
+            let side_by_side = (1..parts).map(|_| read.clone()).chain([doubled, enter(odd.clone())]);
+            let y = Features::join(side_by_side).leave();
+            let grads = (y.clone() * wish.clone()).sum().backward();
+            drop(nowhere);
+            let found = [&x, &odd].map(|t| values(t.grad(&grads).unwrap()));
+            (values(y.inner()), found, values(slope.grad(&grads).unwrap()))
+        };
+        let (fast, composed) = (run(Features::enter), run(Features::plain));
+        assert_eq!(fast.0, composed.0);
+        for (fast, composed) in fast.1.iter().zip(&composed.1).chain([(&fast.2, &composed.2)]) {
+            close(fast, composed, &format!("{parts} parts"));
+        }
+    }
+}
+
+/// burn keeps the gradient of a leaf for whoever asks, also while it is summed.
+#[test]
+fn gradients_of_several_readers_of_a_leaf_add_up() {
+    let device = device::by_name("cpu").unwrap().autodiff();
+    let x = normal([1, 2, 5, 6, 8], 0.0, &device);
+    let arrived = Arc::new(AtomicBool::new(false));
+    let read = |factor: f32| fork(x.clone(), Arc::clone(&arrived)).mul_scalar(factor);
+    let loss = sum(read(1.0), sum(read(2.0), read(4.0))).sum();
+    assert_eq!(values(x.grad(&loss.backward()).unwrap()), [7.0; 480]);
 }

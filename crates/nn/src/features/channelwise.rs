@@ -29,7 +29,7 @@ impl Features {
             Plain(x) => x.reshape([n, c, h * w]).mean_dim(2).reshape([n, c]),
             Blocked(x) => {
                 let [_, blocks, rows, columns, _] = x.dims();
-                let sums = x.reshape([n, blocks, rows * columns, BLOCK]).sum_dim(2); // halo is zero
+                let sums = x.read().reshape([n, blocks, rows * columns, BLOCK]).sum_dim(2); // halo is zero
                 sums.reshape([n, blocks * BLOCK]).slice([0..n, 0..c]).div_scalar((h * w) as f64)
             }
         }
@@ -44,7 +44,7 @@ impl Features {
         let [n, c] = factors.dims();
         let layout = match self.layout {
             Plain(x) => Plain(x * factors.reshape([n, c, 1, 1])),
-            Blocked(x) => Blocked(x * lanes(factors)),
+            Blocked(x) => x.then(|x| x * lanes(factors)),
         };
         Self { layout, ..self }
     }
@@ -57,7 +57,7 @@ impl Features {
     pub fn times(self, other: Self) -> Self {
         let layout = match (self.layout, other.layout) {
             (Plain(a), Plain(b)) => Plain(a * b),
-            (Blocked(a), Blocked(b)) => Blocked(a * b),
+            (Blocked(a), Blocked(b)) => a.with(b, |a, b| a * b),
             _ => panic!("a product of activations in two layouts"),
         };
         Self { layout, ..self }
@@ -71,7 +71,7 @@ impl Features {
     pub fn prelu(self, slope: Tensor<1>) -> Self {
         let layout = match self.layout {
             Plain(x) => Plain(prelu(x, slope)),
-            Blocked(x) => Blocked(kernel_ops::prelu(x, slope)),
+            Blocked(x) => x.then(|x| kernel_ops::prelu(x, slope)),
         };
         Self { layout, ..self }
     }

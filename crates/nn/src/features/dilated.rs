@@ -31,9 +31,9 @@ impl Features {
             }
             Blocked(x) if rate >= h.max(w) => {
                 // Only the middle tap meets the image.
-                Blocked(kernel_ops::conv_point(x, weight.slice(s![.., .., 1..2, 1..2]), bias))
+                x.then(|x| kernel_ops::conv_point(x, weight.slice(s![.., .., 1..2, 1..2]), bias))
             }
-            Blocked(x) => Blocked(on_every(rate, x, |x| kernel_ops::conv_square(x, weight, bias))),
+            Blocked(x) => x.then(|x| on_every(rate, x, |x| kernel_ops::conv_square(x, weight, bias))),
         };
         Self { layout, channels }
     }
@@ -51,7 +51,7 @@ impl Features {
                 let options = ConvOptions::new([1, 1], [rate, rate], [rate, rate], c);
                 Plain(conv2d(x, weight, Some(bias), options))
             }
-            Blocked(x) => Blocked(kernel_ops::conv_depthwise(x, weight, bias, rate)),
+            Blocked(x) => x.then(|x| kernel_ops::conv_depthwise(x, weight, bias, rate)),
         };
         Self { layout, ..self }
     }

@@ -22,7 +22,7 @@ impl Features {
     pub fn every_second(self) -> Self {
         let layout = match self.layout {
             Plain(x) => Plain(x.slice(s![.., .., ..;2, ..;2])),
-            Blocked(x) => Blocked(kernel_ops::resample(x, Resample::Half)),
+            Blocked(x) => x.then(|x| kernel_ops::resample(x, Resample::Half)),
         };
         Self { layout, ..self }
     }
@@ -39,7 +39,7 @@ impl Features {
                 let twice = x.reshape([n * c, h, 1, w, 1]).expand([n * c, h, 2, w, 2]);
                 Plain(twice.reshape([n, c, 2 * h, 2 * w]))
             }
-            Blocked(x) => Blocked(kernel_ops::resample(x, Resample::Double)),
+            Blocked(x) => x.then(|x| kernel_ops::resample(x, Resample::Double)),
         };
         Self { layout, ..self }
     }

@@ -1,5 +1,8 @@
 //! Which function serves which operation on which back end.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::{Autodiff, Flex};
 use tomosieve_kernels::{Kind, Resample};
@@ -10,11 +13,13 @@ use super::conv_norm_act::{self, Layer};
 use super::depthwise::{depthwise, depthwise_tracked};
 use super::layout::{self, Tracked};
 use super::norm_act;
+use super::paths::{fork_tracked, join, join_tracked, sum_tracked};
 use super::pool::{max_pool2, max_pool2_tracked};
 use super::resample::{resample, resample_tracked};
 use super::root::{root, root_tracked};
 use super::storage::{Cpu, Values};
-use super::{BlockedOps, Judge};
+use super::update::sum;
+use super::{BlockedOps, Judge, Others};
 
 impl BlockedOps for Flex {
     fn blocked_enter(x: Cpu) -> Cpu {
@@ -76,6 +81,23 @@ impl BlockedOps for Flex {
 
     fn blocked_weigh(x: Cpu, factors: Cpu) -> Cpu {
         weigh(&Values::new(x), &Values::new(factors))
+    }
+
+    fn blocked_fork(x: Cpu, _: Arc<AtomicBool>) -> Cpu {
+        x
+    }
+
+    fn blocked_sum(a: Cpu, b: Cpu) -> Cpu {
+        sum(a, b)
+    }
+
+    fn blocked_join(first: Cpu, others: Others<Self>) -> Cpu {
+        match others {
+            Others::One(a) => join(&[first, a].map(Values::new)),
+            Others::Two(a, b) => join(&[first, a, b].map(Values::new)),
+            Others::Three(a, b, c) => join(&[first, a, b, c].map(Values::new)),
+            Others::Four(a, b, c, d) => join(&[first, a, b, c, d].map(Values::new)),
+        }
     }
 
     fn blocked_root(x: Cpu, judge: Judge<'_>) -> Cpu {
@@ -140,6 +162,23 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
 
     fn blocked_weigh(x: Tracked<C>, factors: Tracked<C>) -> Tracked<C> {
         weigh_tracked::<C>(x, factors)
+    }
+
+    fn blocked_fork(x: Tracked<C>, arrived: Arc<AtomicBool>) -> Tracked<C> {
+        fork_tracked::<C>(x, arrived)
+    }
+
+    fn blocked_sum(a: Tracked<C>, b: Tracked<C>) -> Tracked<C> {
+        sum_tracked::<C>(a, b)
+    }
+
+    fn blocked_join(first: Tracked<C>, others: Others<Self>) -> Tracked<C> {
+        match others {
+            Others::One(a) => join_tracked::<C, 2>([first, a]),
+            Others::Two(a, b) => join_tracked::<C, 3>([first, a, b]),
+            Others::Three(a, b, c) => join_tracked::<C, 4>([first, a, b, c]),
+            Others::Four(a, b, c, d) => join_tracked::<C, 5>([first, a, b, c, d]),
+        }
     }
 
     fn blocked_root(x: Tracked<C>, judge: Judge<'_>) -> Tracked<C> {

@@ -9,8 +9,11 @@
 //! outputs are [`tomosieve_kernels::Buffer`]s that burn's storage takes over and that go back to
 //! their shelf when the last tensor is dropped.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::{Device, Tensor};
 use tomosieve_kernels::{Buffer, Kind, Resample};
 
@@ -22,6 +25,7 @@ mod depthwise;
 mod frozen;
 mod layout;
 mod norm_act;
+mod paths;
 mod pool;
 mod resample;
 mod root;
@@ -31,6 +35,19 @@ mod update;
 pub use frozen::FrozenFilters;
 pub use storage::data;
 pub use update::{UpdateOps, adam, add, blend};
+
+/// What is joined with a first activation: as many as a network has levels, but for very deep ones.
+#[derive(Debug, ExtensionType)]
+pub enum Others<B: Backend> {
+    /// One.
+    One(FloatTensor<B>),
+    /// Two.
+    Two(FloatTensor<B>, FloatTensor<B>),
+    /// Three.
+    Three(FloatTensor<B>, FloatTensor<B>, FloatTensor<B>),
+    /// Four.
+    Four(FloatTensor<B>, FloatTensor<B>, FloatTensor<B>, FloatTensor<B>),
+}
 
 /// The operations, on primitive tensors.
 #[backend_extension(Flex, Autodiff)]
@@ -85,6 +102,12 @@ pub trait BlockedOps: Backend {
     fn blocked_prelu(x: FloatTensor<Self>, slope: FloatTensor<Self>) -> FloatTensor<Self>;
     /// Each pixel times its factor, `[n, 1, h, w]`.
     fn blocked_weigh(x: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// The same values for one of several readers, which share whether the gradient of one has arrived.
+    fn blocked_fork(x: FloatTensor<Self>, arrived: Arc<AtomicBool>) -> FloatTensor<Self>;
+    /// `a + b`
+    fn blocked_sum(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// The blocks of the first part, then those of the others in order.
+    fn blocked_join(first: FloatTensor<Self>, #[extension_type] others: Others<Self>) -> FloatTensor<Self>;
     /// A number with its gradient along `x`, as `judge` finds them from the values.
     fn blocked_root(x: FloatTensor<Self>, judge: Judge<'_>) -> FloatTensor<Self>;
 }
@@ -234,6 +257,40 @@ pub fn prelu(x: Tensor<5>, slope: Tensor<1>) -> Tensor<5> {
 /// Each pixel times its factor, `[n, 1, h, w]`.
 pub fn weigh(x: Tensor<5>, factors: Tensor<4>) -> Tensor<5> {
     Tensor::from_dispatch(Dispatch::blocked_weigh(x.into_dispatch(), factors.into_dispatch()))
+}
+
+/// The same values for one of several readers of an activation, whose gradients are summed as they arrive; the readers share
+/// `arrived`, false at first.
+///
+/// # Panics
+/// The backward pass does, if `arrived` was true before.
+pub fn fork(x: Tensor<5>, arrived: Arc<AtomicBool>) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_fork(x.into_dispatch(), arrived))
+}
+
+/// `a + b`, of the same shape.
+pub fn sum(a: Tensor<5>, b: Tensor<5>) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_sum(a.into_dispatch(), b.into_dispatch()))
+}
+
+/// `[n, a, h + 2, w + 2, 8], [n, b, h + 2, w + 2, 8], … → [n, a + b + …, h + 2, w + 2, 8]`
+///
+/// # Panics
+/// If there are no parts.
+pub fn join(parts: impl IntoIterator<Item = Tensor<5>>) -> Tensor<5> {
+    let mut parts = parts.into_iter().map(Tensor::into_dispatch);
+    let mut whole = parts.next().expect("a part to join");
+    loop {
+        let next = [parts.next(), parts.next(), parts.next(), parts.next()];
+        let others = match next {
+            [None, ..] => return Tensor::from_dispatch(whole),
+            [Some(a), None, ..] => Others::One(a),
+            [Some(a), Some(b), None, _] => Others::Two(a, b),
+            [Some(a), Some(b), Some(c), None] => Others::Three(a, b, c),
+            [Some(a), Some(b), Some(c), Some(d)] => Others::Four(a, b, c, d),
+        };
+        whole = Dispatch::blocked_join(whole, others);
+    }
 }
 
 /// What finds a number and its gradient, in the order of the values given.

@@ -63,7 +63,7 @@ impl UpdateOps for Flex {
     }
 
     fn update_add(a: Cpu, b: Cpu) -> Cpu {
-        combined(a, b, |a, b, sum| add_values(Isa::best(), a, b, sum))
+        sum(a, b)
     }
 
     fn update_blend(average: Cpu, value: Cpu, alpha: f64) -> Cpu {
@@ -71,6 +71,11 @@ impl UpdateOps for Flex {
             blend_values(Isa::best(), alpha, average, value, new);
         })
     }
+}
+
+/// `a + b`
+pub(super) fn sum(a: Cpu, b: Cpu) -> Cpu {
+    combined(a, b, |a, b, sum| add_values(Isa::best(), a, b, sum))
 }
 
 /// A tensor of the shape of `a`, whose values `with` writes from those of both.
