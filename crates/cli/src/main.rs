@@ -11,12 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use tomosieve_nn::kernels::heap::{Heap, give_back};
 
 use args::Cli;
 use progress::{Screen, say};
 
+#[global_allocator]
+static HEAP: Heap = Heap;
+
 fn main() -> ExitCode {
-    tomosieve_nn::kernels::heap::give_back();
+    give_back();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

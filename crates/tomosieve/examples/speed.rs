@@ -27,6 +27,7 @@ use tomosieve::scale::Scale;
 use tomosieve::stages::{Context, cluster};
 use tomosieve::student::Student;
 use tomosieve_cluster::{Clustering, Histogram, KMeans};
+use tomosieve_nn::kernels::heap::{Heap, give_back};
 use tomosieve_nn::losses::LossConfig;
 use tomosieve_nn::networks::{Network, NetworkConfig};
 use tomosieve_nn::{checkpoint, device, teacher};
@@ -91,8 +92,11 @@ struct Worker {
     stage1: Option<(Input, RunDir)>,
 }
 
+#[global_allocator]
+static HEAP: Heap = Heap;
+
 fn main() -> Result<()> {
-    tomosieve_nn::kernels::heap::give_back(); // as the program does
+    give_back(); // as the program does
     let mut worker = Worker::default();
     for line in std::io::stdin().lock().lines() {
         println!("{}", worker.answer(serde_json::from_str(&line?)?)?);

@@ -39,6 +39,7 @@ use tomosieve::stages::cluster::Stage1;
 use tomosieve::stages::correct::Outcome;
 use tomosieve::stages::evaluate::{self, Evaluation, Special, Truth};
 use tomosieve::{Error, Result, classes, phantom_files, pipeline, plan};
+use tomosieve_nn::kernels::heap::Heap;
 use tomosieve_volume::OpenOptions;
 use traits::Trait;
 
@@ -69,6 +70,9 @@ struct Set {
 struct Sets {
     set: Vec<Set>,
 }
+
+#[global_allocator]
+static HEAP: Heap = Heap;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
