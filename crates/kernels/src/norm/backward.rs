@@ -2,9 +2,9 @@
 //!
 //! With `g = m · ∂y · prelu′(γ x̂ + β)`, pixels and channels of a group counted by `N`:
 //! `∂x = (γ g − Σ γ g / N − x̂ Σ γ g x̂ / N) / √(σ² + ε)`, `∂γ = Σ g x̂`, `∂β = Σ g` and
-//! `∂slope = Σ m · ∂y · min(γ x̂ + β, 0)`.
+//! `∂slope = Σ m · ∂y · min(γ x̂ + β, 0)`. What `∂x` sums to over a channel follows from the same sums.
 
-use super::{NormAct, NormStats, Part, Sums, channels, each_part, mask_lanes};
+use super::{NormAct, NormStats, Part, Sums, channels, each_part, mask_lanes, twice};
 use crate::parallel::{Shared, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, LANES, Simd};
@@ -45,15 +45,21 @@ pub fn norm_act_backward(
     shape.check(dx);
     let planes = shape.n * shape.blocks();
     let (mut partial, mut bias) = (vec![Partial::default(); planes], vec![[0.0; BLOCK]; planes]);
-    let (found, sums, dx) = (Shared::new(&mut partial), Shared::new(&mut bias), Shared::new(dx));
+    let (found, biases, dx) = (Shared::new(&mut partial), Shared::new(&mut bias), Shared::new(dx));
     let job = Job { shape, x, params, stats, dy };
     each_part(shape, params.groups, |part| {
         let of_part = |i| part.planes.start + i;
         each(part.planes.len(), |i| isa.run(Reduce { job, plane: of_part(i), found }));
-        // SAFETY: the planes are this task's alone, and nobody writes to them now.
-        let centres =
-            centres(shape, params, &part, unsafe { found.part(part.planes.start, part.planes.len()) });
-        each(part.planes.len(), |i| isa.run(Apply { job, plane: of_part(i), centres: centres[i], dx, sums }));
+        // SAFETY: the planes are this task's alone, and nobody else writes to them now.
+        let (partial, biases) = unsafe {
+            let (first, count) = (part.planes.start, part.planes.len());
+            (&*found.part(first, count), biases.part(first, count))
+        };
+        let centres = centres(shape, params, &part, partial);
+        for (i, bias) in biases.iter_mut().enumerate() {
+            *bias = job.sums(of_part(i), &partial[i][0], centres[i]);
+        }
+        each(part.planes.len(), |i| isa.run(Apply { job, plane: of_part(i), centres: centres[i], dx }));
     });
     let over_images = |of: &dyn Fn(usize, usize) -> f64| {
         let sum = |c: usize| {
@@ -98,6 +104,21 @@ struct Job<'a> {
     dy: &'a [f32],
 }
 
+impl Job<'_> {
+    /// `Σ ∂x` of the channels of a plane, from their `Σ g`.
+    fn sums(&self, plane: usize, g: &[f64; BLOCK], centres: [[f32; BLOCK]; 2]) -> [f64; BLOCK] {
+        let block = plane % self.shape.blocks();
+        let pixels = (self.shape.h * self.shape.w) as f64;
+        let gamma = channels(self.params.gamma, block);
+        std::array::from_fn(|c| {
+            let [_, inverse, shift] = self.stats.of(plane).map(|of| f64::from(of[c]));
+            let [first, second] = centres.map(|of| f64::from(of[c]));
+            let normed = shift * inverse; // the mean of x̂
+            inverse * (f64::from(gamma[c]) * g[c] - pixels * (first + second * normed))
+        })
+    }
+}
+
 /// What the pixels of a plane share.
 #[derive(Clone, Copy)]
 struct Plane<S: Simd> {
@@ -115,7 +136,7 @@ impl<S: Simd> Plane<S> {
     #[inline(always)]
     fn new(s: S, job: Job<'_>, plane: usize) -> Self {
         let block = plane % job.shape.blocks();
-        let [mean, inverse] = job.stats.lanes(plane);
+        let [mean, inverse, _] = job.stats.of(plane).map(|of| twice(&of));
         let offset: [f32; LANES] = std::array::from_fn(|i| -mean[i] * inverse[i]);
         Self {
             inverse: s.lanes(&inverse),
@@ -184,7 +205,6 @@ struct Apply<'a> {
     plane: usize,
     centres: [[f32; BLOCK]; 2],
     dx: Shared,
-    sums: Shared<[f64; BLOCK]>,
 }
 
 impl Kernel for Apply<'_> {
@@ -192,8 +212,7 @@ impl Kernel for Apply<'_> {
     fn run<S: Simd>(self, s: S) {
         let shape = self.job.shape;
         let common = Plane::new(s, self.job, self.plane);
-        let mut sums = Sums::<S, 1>::new(s);
-        let [first, second] = self.centres.map(|c| s.lanes(&super::twice(&c)));
+        let [first, second] = self.centres.map(|c| s.lanes(&twice(&c)));
         let scale = s.mul(common.inverse, common.gamma);
         let (first, second) = (s.mul(common.inverse, first), s.mul(common.inverse, second));
         // SAFETY: as in `Reduce`; each task writes a plane of its own.
@@ -203,7 +222,6 @@ impl Kernel for Apply<'_> {
             let dx = self.dx.at(start);
             for y in 1..=shape.h {
                 let row = y * shape.row() + BLOCK;
-                sums.make_room(s, shape.w.div_ceil(2));
                 for pixel in (0..shape.w).step_by(2) {
                     let at = row + pixel * BLOCK;
                     let two = pixel + 1 < shape.w;
@@ -213,17 +231,12 @@ impl Kernel for Apply<'_> {
                     let value = s.fnma(normed, second, s.sub(s.mul(g, scale), first));
                     if two {
                         s.store(dx.add(at), value);
-                        sums.lanes = [s.add(sums.lanes[0], value)];
                     } else {
                         s.store_low(dx.add(at), value);
-                        let mut once = s.to_array(value);
-                        once[BLOCK..].fill(0.0);
-                        sums.lanes = [s.add(sums.lanes[0], s.lanes(&once))];
                     }
                 }
             }
             shape.clear_plane_halo(self.dx.part(start, shape.plane()));
-            *self.sums.at(self.plane) = sums.finish(s)[0];
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The forward pass.
 
-use super::{NormAct, NormStats, Part, Sums, channels, each_part, mask_lanes, twice};
+use super::{NormAct, NormStats, Part, Stats, Sums, channels, each_part, mask_lanes, twice};
 use crate::parallel::{Shared, Source, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, LANES, Simd};
@@ -53,13 +53,7 @@ fn run(isa: Isa, shape: Blocked, x: Source, params: NormAct<'_>, y: Shared) -> N
 }
 
 /// The groups' means and inverse deviations from the moments of their channels.
-fn combine(
-    shape: Blocked,
-    params: NormAct<'_>,
-    part: &Part,
-    moments: &[Moments],
-    stats: &mut [[[f32; BLOCK]; 2]],
-) {
+fn combine(shape: Blocked, params: NormAct<'_>, part: &Part, moments: &[Moments], stats: &mut [Stats]) {
     let (pixels, each) = ((shape.h * shape.w) as f64, shape.c / params.groups);
     let first = part.groups.start * each;
     for group in part.groups.clone() {
@@ -77,8 +71,10 @@ fn combine(
         let variance = members.clone().map(spread).sum::<f64>() / (pixels * each as f64);
         let inverse = 1.0 / (variance.max(0.0) + f64::from(params.epsilon)).sqrt();
         for channel in members {
-            let [means, inverses] = &mut stats[channel / BLOCK];
-            (means[channel % BLOCK], inverses[channel % BLOCK]) = (mean as f32, inverse as f32);
+            let found = [mean, inverse, of(channel).0 - mean];
+            for (stats, found) in stats[channel / BLOCK].iter_mut().zip(found) {
+                stats[channel % BLOCK] = found as f32;
+            }
         }
     }
 }
@@ -127,7 +123,7 @@ struct Apply<'a> {
     plane: usize,
     x: Source,
     params: NormAct<'a>,
-    stats: [[f32; BLOCK]; 2],
+    stats: Stats,
     y: Shared,
 }
 
@@ -136,7 +132,7 @@ impl Kernel for Apply<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { shape, plane, params, .. } = self;
         let block = plane % shape.blocks();
-        let [mean, inverse] = self.stats.map(|of| twice(&of));
+        let [mean, inverse, _] = self.stats.map(|of| twice(&of));
         let (gamma, beta) = (channels(params.gamma, block), channels(params.beta, block));
         let scale: [f32; LANES] = std::array::from_fn(|i| inverse[i] * gamma[i]);
         let offset: [f32; LANES] = std::array::from_fn(|i| beta[i] - mean[i] * scale[i]);

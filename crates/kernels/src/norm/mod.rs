@@ -59,25 +59,27 @@ impl NormAct<'_> {
     }
 }
 
-/// What the forward pass found: mean and `1 / √(σ² + ε)` of each image and channel.
+/// What the forward pass found for each image and channel.
 #[derive(Debug)]
 pub struct NormStats(Buffer);
 
+/// Of eight channels: the mean `μ` of their groups, `1 / √(σ² + ε)`, and by how much a channel's own mean is larger.
+type Stats = [[f32; BLOCK]; 3];
+
 impl NormStats {
     fn new(shape: Blocked) -> Self {
-        Self(Buffer::zeroed(shape.n * shape.blocks() * 2 * BLOCK))
+        Self(Buffer::zeroed(shape.n * shape.blocks() * size_of::<Stats>() / size_of::<f32>()))
     }
 
     /// What becomes of them while parts of it are found.
-    fn shared(&mut self) -> Shared<[[f32; BLOCK]; 2]> {
+    fn shared(&mut self) -> Shared<Stats> {
         Shared::new(self.0.as_chunks_mut::<BLOCK>().0.as_chunks_mut().0)
     }
 
-    /// Means and inverse deviations of a block, both eight channels twice.
+    /// Those of a plane.
     #[inline(always)]
-    fn lanes(&self, plane: usize) -> [[f32; LANES]; 2] {
-        let both = &self.0[plane * 2 * BLOCK..][..2 * BLOCK];
-        [twice(&both[..BLOCK]), twice(&both[BLOCK..])]
+    fn of(&self, plane: usize) -> &Stats {
+        &self.0.as_chunks().0.as_chunks().0[plane]
     }
 }
 
