@@ -73,7 +73,7 @@ const LIMIT: usize = 512 << 20;
 /// the time of a slice of 2048².
 #[derive(Default)]
 struct Shelf {
-    /// By the number of lines; no list is empty.
+    /// By the number of lines.
     free: BTreeMap<usize, Vec<Memory>>,
     /// Bytes on the shelf, in buffers, and in buffers at most.
     spare: usize,
@@ -88,14 +88,14 @@ impl Shelf {
         let most = self.most.max(LIMIT);
         let full = asked >= LARGE && self.used + self.spare + asked > most;
         let fits = if full { lines..usize::MAX } else { lines..lines + 1 };
-        let fitting = self.free.range(fits).next().map(|(lines, _)| *lines);
-        let found = fitting.map(|lines| self.pick(lines));
+        let mut fitting = self.free.range(fits).filter(|(_, pieces)| !pieces.is_empty());
+        let found = fitting.next().map(|(&lines, _)| lines).map(|lines| self.pick(lines));
         self.used += found.as_ref().map_or(asked, Memory::bytes);
         self.most = self.most.max(self.used);
         let mut surplus = Vec::new();
         while self.used + self.spare > self.most.max(LIMIT) {
-            let largest = *self.free.last_key_value().expect("what is spare lies on the shelf").0;
-            surplus.push(self.pick(largest));
+            let largest = self.free.iter().rfind(|(_, pieces)| !pieces.is_empty()).map(|(&lines, _)| lines);
+            surplus.push(self.pick(largest.expect("what is spare lies on the shelf")));
         }
         (found, surplus)
     }
@@ -103,10 +103,7 @@ impl Shelf {
     /// A piece of so many lines, of which the shelf must have one.
     fn pick(&mut self, lines: usize) -> Memory {
         let pieces = self.free.get_mut(&lines).expect("a size on the shelf");
-        let piece = pieces.pop().expect("no list is empty");
-        if pieces.is_empty() {
-            self.free.remove(&lines);
-        }
+        let piece = pieces.pop().expect("a piece of the size");
         self.spare -= piece.bytes();
         piece
     }

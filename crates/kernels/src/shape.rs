@@ -4,7 +4,7 @@
 //! pixel side by side, a frame ("halo") one pixel wide around each plane. The halo and the channels
 //! beyond `c` are zero in everything the kernels write, which is what a 3×3 convolution of padding 1
 //! wants to read. Gradients that come from elsewhere, say from a sum over all values, may hold anything
-//! there, except for those of a 3×3 convolution without a norm.
+//! there, except for those of a 3×3 convolution without a norm, which reads them as well.
 
 use crate::parallel::{Shared, each, part};
 
@@ -90,6 +90,21 @@ impl Blocked {
         });
     }
 
+    /// Whether the halo is zero, as a 3×3 convolution reads it.
+    ///
+    /// # Panics
+    /// If the slice is not as long as the layout.
+    pub fn is_halo_clear(self, values: &[f32]) -> bool {
+        self.check(values);
+        let beside = |y: usize, x: usize| y == 0 || y > self.h || x == 0 || x > self.w;
+        let clear = |plane: &[f32]| {
+            let pixels = plane.chunks_exact(BLOCK).enumerate();
+            let mut halo = pixels.filter(|(i, _)| beside(i / (self.w + 2), i % (self.w + 2)));
+            halo.all(|(_, values)| values.iter().all(|&v| v == 0.0))
+        };
+        values.chunks_exact(self.plane()).all(clear)
+    }
+
     /// Sets the halo of one plane to zero.
     pub(crate) fn clear_plane_halo(self, plane: &mut [f32]) {
         let row = self.row();
@@ -105,5 +120,22 @@ impl Blocked {
     pub(crate) fn check(self, values: &[f32]) {
         assert!(self.c > 0 && self.h > 0 && self.w > 0, "an empty {self:?}");
         assert_eq!(values.len(), self.len(), "values of a blocked {self:?}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_halo_is_all_that_is_cleared() {
+        let shape = Blocked::new(2, 9, 3, 4);
+        let mut values = vec![1.0; shape.len()];
+        assert!(!shape.is_halo_clear(&values));
+        shape.clear_halo(&mut values);
+        assert!(shape.is_halo_clear(&values));
+        assert_eq!(values.iter().filter(|&&v| v > 0.0).count(), 2 * 2 * 3 * 4 * BLOCK);
+        values[shape.at(1, 1, 2, 3) + BLOCK] = 0.5; // right of the last pixel
+        assert!(!shape.is_halo_clear(&values));
     }
 }

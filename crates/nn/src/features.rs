@@ -129,7 +129,7 @@ impl Features {
     pub fn sum(self) -> Tensor<1> {
         match self.layout {
             Plain(x) => x.sum(),
-            Blocked(x) => x.read().sum(), // halo and missing channels are zero
+            Blocked(x) => kernel_ops::pixels(x.read()).sum(), // halo and missing channels are zero
         }
     }
 

@@ -185,6 +185,25 @@ fn steps_slopes_and_weights_agree() {
     }
 }
 
+/// A mean over all values has a gradient beside the pixels too, where a 3×3 convolution before it would read.
+#[test]
+fn means_of_convolutions_agree() {
+    let device = device::by_name("cpu").unwrap().autodiff();
+    device.seed(8);
+    let (x, weight) = (normal([2, 5, 6, 9], 0.0, &device), normal([11, 5, 3, 3], 0.0, &device));
+    let (thin, bias) = (normal([5, 1, 3, 3], 0.0, &device), normal([11], 0.1, &device));
+    let wish = normal([2, 11], 1.0, &device);
+    let run = |enter: fn(Tensor<4>) -> Features| {
+        let convolved = enter(x.clone()).conv_depthwise(thin.clone(), Tensor::zeros([5], &device), 2);
+        let means = convolved.conv_square(weight.clone(), bias.clone()).means();
+        let grads = (means * wish.clone()).sum().backward();
+        [&x, &weight, &thin].map(|t| values(t.grad(&grads).unwrap()))
+    };
+    for (fast, composed) in run(Features::enter).iter().zip(&run(Features::plain)) {
+        close(fast, composed, "means");
+    }
+}
+
 /// Clones of an activation are readers of it: one that leads nowhere, one of a sum with itself, and as many side by side as
 /// there may be parts of a join.
 #[test]

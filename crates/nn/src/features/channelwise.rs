@@ -29,7 +29,8 @@ impl Features {
             Plain(x) => x.reshape([n, c, h * w]).mean_dim(2).reshape([n, c]),
             Blocked(x) => {
                 let [_, blocks, rows, columns, _] = x.dims();
-                let sums = x.read().reshape([n, blocks, rows * columns, BLOCK]).sum_dim(2); // halo is zero
+                let x = kernel_ops::pixels(x.read());
+                let sums = x.reshape([n, blocks, rows * columns, BLOCK]).sum_dim(2); // halo is zero
                 sums.reshape([n, blocks * BLOCK]).slice([0..n, 0..c]).div_scalar((h * w) as f64)
             }
         }

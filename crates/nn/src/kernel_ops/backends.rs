@@ -13,7 +13,7 @@ use super::conv_norm_act::{self, Layer};
 use super::depthwise::{depthwise, depthwise_tracked};
 use super::layout::{self, Tracked};
 use super::norm_act;
-use super::paths::{fork_tracked, join, join_tracked, sum_tracked};
+use super::paths::{fork_tracked, join, join_tracked, pixels_tracked, sum_tracked};
 use super::pool::{max_pool2, max_pool2_tracked};
 use super::resample::{resample, resample_tracked};
 use super::root::{root, root_tracked};
@@ -84,6 +84,10 @@ impl BlockedOps for Flex {
     }
 
     fn blocked_fork(x: Cpu, _: Arc<AtomicBool>) -> Cpu {
+        x
+    }
+
+    fn blocked_pixels(x: Cpu) -> Cpu {
         x
     }
 
@@ -166,6 +170,10 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
 
     fn blocked_fork(x: Tracked<C>, arrived: Arc<AtomicBool>) -> Tracked<C> {
         fork_tracked::<C>(x, arrived)
+    }
+
+    fn blocked_pixels(x: Tracked<C>) -> Tracked<C> {
+        pixels_tracked::<C>(x)
     }
 
     fn blocked_sum(a: Tracked<C>, b: Tracked<C>) -> Tracked<C> {

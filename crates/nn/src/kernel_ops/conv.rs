@@ -4,7 +4,7 @@ use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use tomosieve_kernels::{BLOCK, Blocked, Buffer, Conv, Isa, Kind, channel_sums};
+use tomosieve_kernels::{Buffer, Conv, Isa, Kind, channel_sums};
 
 use super::layout::Tracked;
 use super::storage::{Cpu, Values, tensor, vector};
@@ -33,23 +33,6 @@ pub(super) fn conv(x: &Values, weight: &Values, bias: &Values, kind: Kind) -> Cp
 /// What the backward pass needs: input, weight and kind.
 type State = (Values, Values, Kind);
 
-/// A gradient whose halo is zero. That of a sum over all values is not, and a 3×3 convolution reads it.
-pub(super) fn without_halo(dy: Values, shape: Blocked) -> Values {
-    let (row, inner) = (shape.row(), BLOCK..shape.row() - BLOCK);
-    let clear = |(y, values): (usize, &[f32])| {
-        let edge = y % (shape.h + 2) == 0 || y % (shape.h + 2) == shape.h + 1;
-        let halo = if edge { [values, &[]] } else { [&values[..inner.start], &values[inner.end..]] };
-        halo.iter().all(|part| part.iter().all(|v| *v == 0.0))
-    };
-    if dy.chunks_exact(row).enumerate().all(clear) {
-        return dy;
-    }
-    let mut cleared = Buffer::dirty(dy.len());
-    cleared.copy_from_slice(&dy);
-    shape.clear_halo(&mut cleared);
-    Values::new(tensor(cleared, shape.dims()))
-}
-
 #[derive(Debug)]
 struct Convolved;
 
@@ -59,10 +42,11 @@ impl Backward<Flex, 3> for Convolved {
     fn backward(self, ops: Ops<State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let (x, weight, kind) = ops.state;
         let (conv, isa) = (of(&x, &weight, kind), Isa::best());
-        let mut dy = Values::new(grads.consume::<Flex>(&ops.node));
-        if kind == Kind::Square {
-            dy = without_halo(dy, conv.output());
-        }
+        let dy = Values::new(grads.consume::<Flex>(&ops.node));
+        debug_assert!(
+            kind != Kind::Square || conv.output().is_halo_clear(&dy),
+            "gradients beside the pixels"
+        );
         let [of_x, of_weight, of_bias] = ops.parents;
         if let Some(node) = of_x {
             let mut dx = Buffer::dirty(conv.input.len());

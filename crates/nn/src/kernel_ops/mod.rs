@@ -104,6 +104,8 @@ pub trait BlockedOps: Backend {
     fn blocked_weigh(x: FloatTensor<Self>, factors: FloatTensor<Self>) -> FloatTensor<Self>;
     /// The same values for one of several readers, which share whether the gradient of one has arrived.
     fn blocked_fork(x: FloatTensor<Self>, arrived: Arc<AtomicBool>) -> FloatTensor<Self>;
+    /// The same values, whose gradient is taken for zero beside the pixels.
+    fn blocked_pixels(x: FloatTensor<Self>) -> FloatTensor<Self>;
     /// `a + b`
     fn blocked_sum(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
     /// The blocks of the first part, then those of the others in order.
@@ -266,6 +268,12 @@ pub fn weigh(x: Tensor<5>, factors: Tensor<4>) -> Tensor<5> {
 /// The backward pass does, if `arrived` was true before.
 pub fn fork(x: Tensor<5>, arrived: Arc<AtomicBool>) -> Tensor<5> {
     Tensor::from_dispatch(Dispatch::blocked_fork(x.into_dispatch(), arrived))
+}
+
+/// The same values, to be read by an operation of burn whose gradient is not zero beside the pixels: a sum over all values,
+/// say. A 3×3 convolution before it would read what lies there.
+pub fn pixels(x: Tensor<5>) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_pixels(x.into_dispatch()))
 }
 
 /// `a + b`, of the same shape.

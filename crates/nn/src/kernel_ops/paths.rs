@@ -43,6 +43,34 @@ pub(super) fn fork_tracked<C: CheckpointStrategy>(x: Tracked<C>, arrived: Arc<At
 }
 
 #[derive(Debug)]
+struct Pixels;
+
+impl Backward<Flex, 1> for Pixels {
+    type State = ();
+
+    fn backward(self, ops: Ops<(), 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let dy = Values::new(grads.consume::<Flex>(&ops.node));
+        let [parent] = ops.parents;
+        if let Some(node) = parent {
+            let shape = dy.lanes();
+            let mut dx = Buffer::from(&*dy);
+            shape.clear_halo(&mut dx);
+            grads.register::<Flex>(node.id, tensor(dx, shape.dims()));
+        }
+    }
+}
+
+/// The same values, of whose gradient only that of the pixels goes on.
+pub(super) fn pixels_tracked<C: CheckpointStrategy>(x: Tracked<C>) -> Tracked<C> {
+    let node = x.node();
+    let x = x.into_primitive();
+    match Pixels.prepare::<C>([node]).compute_bound().stateful() {
+        OpsKind::Tracked(op) => op.finish((), x),
+        OpsKind::UnTracked(op) => op.finish(x),
+    }
+}
+
+#[derive(Debug)]
 struct Summed;
 
 impl Backward<Flex, 2> for Summed {
