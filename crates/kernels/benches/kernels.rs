@@ -149,13 +149,13 @@ mod plane {
         let (shape, x, mut y, c) = setup(*size);
         bencher
             .counter(ItemsCount::new(shape.len()))
-            .bench_local(|| norm_act(Isa::best(), shape, black_box(&x), params(&c), &mut y));
+            .bench_local(|| norm_act(Isa::best(), shape, black_box(&x), None, params(&c), &mut y));
     }
 
     #[divan::bench(args = PLANES)]
     fn norm_backward(bencher: Bencher<'_, '_>, size: &[usize; 2]) {
         let (shape, x, mut y, c) = setup(*size);
-        let stats = norm_act(Isa::best(), shape, &x, params(&c), &mut y);
+        let stats = norm_act(Isa::best(), shape, &x, None, params(&c), &mut y);
         let mut dx = values(shape.len());
         bencher.counter(ItemsCount::new(shape.len())).bench_local(|| {
             norm_act_backward(Isa::best(), shape, black_box(&x), params(&c), &stats, &y, &mut dx)

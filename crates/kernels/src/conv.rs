@@ -4,6 +4,7 @@
 //! `[c_in, c_out, 2, 2]`.
 
 use crate::buffer::Buffer;
+use crate::norm::ChannelMoments;
 use crate::shape::Blocked;
 use crate::simd::Isa;
 use crate::stencil::{COLLECT, Job, POINT, SPREAD, Strides};
@@ -94,9 +95,26 @@ impl Conv {
         if let Some(job) = self.stencil() {
             job.convolve(isa, x, weight, bias, y);
         } else {
-            winograd::convolve(isa, self.input, x, (self.filters(weight), None), bias, y);
+            winograd::convolve(isa, self.input, x, (self.filters(weight), None), bias, y, false);
         }
         self.output().clear_halo(y);
+    }
+
+    /// [`Conv::forward`] of a [`Kind::Square`] before a norm: the pixels alone, their halo as it was, and their moments where
+    /// it saves the norm a look at them. The weights may be [prepared](Conv::prepare).
+    ///
+    /// # Panics
+    /// If a length is not that of its shape, or the kind another.
+    pub fn forward_measured(
+        self,
+        isa: Isa,
+        x: &[f32],
+        (weight, prepared): (&[f32], Option<&[f32]>),
+        bias: Option<&[f32]>,
+        y: &mut [f32],
+    ) -> Option<ChannelMoments> {
+        assert_eq!(self.kind, Kind::Square, "a convolution before a norm");
+        winograd::convolve(isa, self.input, x, (self.filters(weight), prepared), bias, y, true)
     }
 
     /// The weights of a [`Kind::Square`] in the form that [`Conv::forward_prepared`] takes, four times their size;
@@ -122,7 +140,7 @@ impl Conv {
         y: &mut [f32],
     ) {
         assert_eq!(self.kind, Kind::Square, "a convolution with prepared weights");
-        winograd::convolve(isa, self.input, x, (self.filters(weight), Some(prepared)), bias, y);
+        winograd::convolve(isa, self.input, x, (self.filters(weight), Some(prepared)), bias, y, false);
         self.output().clear_halo(y);
     }
 
@@ -139,7 +157,7 @@ impl Conv {
             job.convolve(isa, dy, weight, None, dx);
         } else {
             let filters = Filters::new(weight, self.c_out, self.input.c, Turn::Backward);
-            winograd::convolve(isa, self.output(), dy, (filters, None), None, dx);
+            winograd::convolve(isa, self.output(), dy, (filters, None), None, dx, false);
         }
         self.input.clear_halo(dx);
     }

@@ -52,7 +52,9 @@ pub use conv::{Conv, Kind};
 pub use convert::{to_blocked, to_nchw};
 pub use depthwise::Depthwise;
 pub use join::{join, split};
-pub use norm::{NormAct, NormGradients, NormStats, norm_act, norm_act_backward, norm_act_in_place};
+pub use norm::{
+    ChannelMoments, NormAct, NormGradients, NormStats, norm_act, norm_act_backward, norm_act_in_place,
+};
 pub use parallel::together;
 pub use pool::{max_pool2, max_pool2_backward, pooled};
 pub use resample::Resample;

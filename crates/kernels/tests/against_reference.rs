@@ -78,6 +78,22 @@ fn layout_agrees(shape: Blocked, seed: u64) {
     }
 }
 
+/// A convolution that measures writes the same pixels, and a norm finds what it would have measured itself.
+fn measured_agrees(conv: Conv, isa: Isa, x: &[f32], weight: &[f32], bias: &[f32], expected: &[f32]) {
+    let (shape, ones) = (conv.output(), vec![1.0; conv.c_out]);
+    let mut z = littered(shape);
+    let moments = conv.forward_measured(isa, x, (weight, None), Some(bias), &mut z);
+    assert_eq!(plain(shape, &z), plain(shape, expected));
+    for groups in [1, conv.c_out] {
+        let params = NormAct { gamma: &ones, beta: &ones, slope: &ones, mask: None, groups, epsilon: 1e-3 };
+        let [mut known, mut own] = [littered(shape), littered(shape)];
+        norm_act(isa, shape, &z, moments.clone(), params, &mut known);
+        norm_act(isa, shape, expected, None, params, &mut own);
+        tidy(shape, &known);
+        close(&known, &own, 1e-4);
+    }
+}
+
 fn conv_agrees(conv: Conv, seed: u64) {
     let (input, output) = (conv.input, conv.output());
     let (x, dy) = (noise(count(input), seed), noise(count(output), seed + 1));
@@ -95,6 +111,9 @@ fn conv_agrees(conv: Conv, seed: u64) {
             let mut again = littered(output);
             conv.forward_prepared(isa, &xb, (&weight, &prepared), Some(&bias), &mut again);
             assert_eq!(again[..], out[..], "prepared weights");
+        }
+        if conv.kind == Kind::Square {
+            measured_agrees(conv, isa, &xb, &weight, &bias, &out);
         }
         let mut back = littered(input);
         conv.backward_input(isa, &dyb, &weight, &mut back);
@@ -129,11 +148,11 @@ fn norm_agrees(shape: Blocked, groups: usize, masked: bool, mean: f32, seed: u64
     let (xb, dyb) = (blocked(shape, &x), blocked(shape, &dy));
     for isa in Isa::available() {
         let mut out = littered(shape);
-        let stats = norm_act(isa, shape, &xb, params, &mut out);
+        let stats = norm_act(isa, shape, &xb, None, params, &mut out);
         tidy(shape, &out);
         close(&plain(shape, &out), &y, 1e-4);
         let mut own = blocked(shape, &x);
-        norm_act_in_place(isa, shape, &mut own, params);
+        norm_act_in_place(isa, shape, &mut own, None, params);
         assert_eq!(&own[..], &out[..]);
         let mut back = littered(shape);
         let grads = norm_act_backward(isa, shape, &xb, params, &stats, &dyb, &mut back);

@@ -15,7 +15,6 @@ use tomosieve_volume::tile::Tiles;
 use tomosieve_volume::{Region, Shape, VolumeReader};
 
 use crate::Result;
-use crate::confidence::most_likely;
 use crate::config::{Config, SegmentConfig};
 use crate::lanes::Lanes;
 use crate::partial_volume::Rims;
@@ -263,15 +262,47 @@ pub type Look<'a> = dyn Fn(Buffer, [usize; 4]) -> Buffer + Sync + 'a;
 
 /// Class and confidence of each pixel of `[k, y, x]` probabilities.
 fn decide(probabilities: &[f32], labels: &mut [u8], confidence: &mut [u8]) {
-    const BLOCK: usize = 1 << 14;
+    const BLOCK: usize = 1 << 12;
     let plane = labels.len();
     labels.par_chunks_mut(BLOCK).zip(confidence.par_chunks_mut(BLOCK)).enumerate().for_each(
         |(block, (labels, confidence))| {
-            for (i, (label, sure)) in labels.iter_mut().zip(confidence).enumerate() {
-                let (class, p) = most_likely(probabilities, block * BLOCK + i, plane);
-                *label = class;
+            let mut most = [f32::NEG_INFINITY; BLOCK];
+            labels.fill(0);
+            for (class, of_class) in probabilities.chunks_exact(plane).enumerate() {
+                let of_block = &of_class[block * BLOCK..][..labels.len()];
+                for ((label, most), &p) in labels.iter_mut().zip(&mut most).zip(of_block) {
+                    *label = if p > *most { class as u8 } else { *label };
+                    *most = if p > *most { p } else { *most };
+                }
+            }
+            for (sure, p) in confidence.iter_mut().zip(most) {
                 *sure = (p * 255.0 + 0.5) as u8; // rounded, and within 0..255 as such a cast leaves it
             }
         },
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_the_most_likely_classes_is_it() {
+        const PLANE: usize = 5000; // more than a block
+        let mut probabilities = vec![0.2; 3 * PLANE];
+        probabilities[PLANE + 4999] = 0.6;
+        probabilities[2 * PLANE + 1] = 0.6;
+        probabilities[2] = 1.0;
+        let (mut labels, mut confidence) = (vec![9; PLANE], vec![9; PLANE]);
+        decide(&probabilities, &mut labels, &mut confidence);
+        for (i, found) in labels.iter().zip(&confidence).enumerate() {
+            let expected = match i {
+                1 => (2, 153),
+                2 => (0, 255),
+                4999 => (1, 153),
+                _ => (0, 51),
+            };
+            assert_eq!((*found.0, *found.1), expected, "pixel {i}");
+        }
+    }
 }

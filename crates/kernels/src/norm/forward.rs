@@ -1,43 +1,67 @@
 //! The forward pass.
 
-use super::{NormAct, NormStats, Part, Stats, Sums, channels, each_part, mask_lanes, twice};
+use super::moments::{ChannelMoments, Measure, Moments};
+use super::{NormAct, NormStats, Part, Stats, channels, each_part, mask_lanes, twice};
 use crate::parallel::{Shared, Source, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, LANES, Simd};
 
-/// Of each channel of a plane: the origin, `Σ (x − origin)` and `Σ (x − origin)²`.
-type Moments = [[f64; BLOCK]; 3];
-
-/// `y = m · prelu(norm(x))`, with its halo.
+/// `y = m · prelu(norm(x))`, with its halo; `known` are the moments of `x`, if whoever made it measured them.
 ///
 /// # Panics
 /// If a length is not that of the shape, or the groups do not divide the channels.
-pub fn norm_act(isa: Isa, shape: Blocked, x: &[f32], params: NormAct<'_>, y: &mut [f32]) -> NormStats {
+pub fn norm_act(
+    isa: Isa,
+    shape: Blocked,
+    x: &[f32],
+    known: Option<ChannelMoments>,
+    params: NormAct<'_>,
+    y: &mut [f32],
+) -> NormStats {
     shape.check(x);
     shape.check(y);
-    run(isa, shape, Source::new(x.as_ptr()), params, Shared::new(y))
+    run(isa, shape, Source::new(x.as_ptr()), known, params, Shared::new(y))
 }
 
 /// [`norm_act`] over its own input.
 ///
 /// # Panics
 /// As [`norm_act`].
-pub fn norm_act_in_place(isa: Isa, shape: Blocked, x: &mut [f32], params: NormAct<'_>) -> NormStats {
+pub fn norm_act_in_place(
+    isa: Isa,
+    shape: Blocked,
+    x: &mut [f32],
+    known: Option<ChannelMoments>,
+    params: NormAct<'_>,
+) -> NormStats {
     shape.check(x);
     let x = x.as_mut_ptr();
     // SAFETY: the slice is ours for the length of the call, and only these two pointers look into it.
     let y = Shared::new(unsafe { std::slice::from_raw_parts_mut(x, shape.len()) });
-    run(isa, shape, Source::new(x), params, y)
+    run(isa, shape, Source::new(x), known, params, y)
 }
 
-fn run(isa: Isa, shape: Blocked, x: Source, params: NormAct<'_>, y: Shared) -> NormStats {
+fn run(
+    isa: Isa,
+    shape: Blocked,
+    x: Source,
+    known: Option<ChannelMoments>,
+    params: NormAct<'_>,
+    y: Shared,
+) -> NormStats {
     params.check(shape);
-    let mut moments = vec![Moments::default(); shape.n * shape.blocks()];
+    if let Some(known) = &known {
+        known.check(shape);
+    }
+    let measure = known.is_none();
+    let mut moments = known.unwrap_or_else(|| ChannelMoments::unknown(shape));
     let mut stats = NormStats::new(shape);
-    let (found, combined) = (Shared::new(&mut moments), stats.shared());
+    let (found, combined) = (moments.shared(), stats.shared());
     each_part(shape, params.groups, |part| {
         let of_part = |i| part.planes.start + i;
-        each(part.planes.len(), |i| isa.run(Measure { shape, plane: of_part(i), x, found }));
+        if measure {
+            each(part.planes.len(), |i| isa.run(Measure { shape, plane: of_part(i), x, found }));
+        }
         // SAFETY: the planes are this task's alone, and nobody writes to them now.
         let stats = unsafe {
             let moments = found.part(part.planes.start, part.planes.len());
@@ -59,9 +83,8 @@ fn combine(shape: Blocked, params: NormAct<'_>, part: &Part, moments: &[Moments]
     for group in part.groups.clone() {
         let members = group * each - first..(group + 1) * each - first;
         let of = |channel: usize| {
-            let ([origin, sum, squares], lane) = (&moments[channel / BLOCK], channel % BLOCK);
-            let offset = sum[lane] / pixels;
-            (origin[lane] + offset, squares[lane] - sum[lane] * offset)
+            let [means, squares] = &moments[channel / BLOCK];
+            (means[channel % BLOCK], squares[channel % BLOCK])
         };
         let mean = members.clone().map(|c| of(c).0).sum::<f64>() / each as f64;
         let spread = |c| {
@@ -75,44 +98,6 @@ fn combine(shape: Blocked, params: NormAct<'_>, part: &Part, moments: &[Moments]
             for (stats, found) in stats[channel / BLOCK].iter_mut().zip(found) {
                 stats[channel % BLOCK] = found as f32;
             }
-        }
-    }
-}
-
-/// The moments of a plane.
-struct Measure {
-    shape: Blocked,
-    plane: usize,
-    x: Source,
-    found: Shared<Moments>,
-}
-
-impl Kernel for Measure {
-    #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let shape = self.shape;
-        let mut sums = Sums::<S, 2>::new(s);
-        // SAFETY: the plane lies within the shape, for which the caller checked the pointers; nothing
-        // is written there meanwhile; each task has a slot of its own.
-        unsafe {
-            let x = self.x.at(self.plane * shape.plane());
-            let first = x.add(shape.row() + BLOCK);
-            let origin = s.load2(first, first);
-            for y in 0..shape.h {
-                let row = x.add((y + 1) * shape.row() + BLOCK);
-                sums.make_room(s, shape.w.div_ceil(2));
-                for pixel in (0..shape.w - 1).step_by(2) {
-                    let d = s.sub(s.load(row.add(pixel * BLOCK)), origin);
-                    sums.lanes = [s.add(sums.lanes[0], d), s.fma(d, d, sums.lanes[1])];
-                }
-                if shape.w % 2 == 1 {
-                    let d = s.sub(s.load2(row.add((shape.w - 1) * BLOCK), first), origin);
-                    sums.lanes = [s.add(sums.lanes[0], d), s.fma(d, d, sums.lanes[1])];
-                }
-            }
-            let [sum, squares] = sums.finish(s);
-            let origin = std::array::from_fn(|channel| f64::from(*first.add(channel)));
-            *self.found.at(self.plane) = [origin, sum, squares];
         }
     }
 }
@@ -140,7 +125,7 @@ impl Kernel for Apply<'_> {
         let slope = s.lanes(&channels(params.slope, block));
         let mask = s.lanes(&mask_lanes(shape, params.mask, plane));
         let zero = s.zero();
-        // SAFETY: as in `Measure`; each task writes a plane of its own, and where the input is the
+        // SAFETY: the plane lies within the shape, for which the caller checked the pointers; each task writes a plane of its own, and where the input is the
         // output, each value is read before it is written.
         unsafe {
             let (x, y) = (self.x.at(plane * shape.plane()), self.y.at(plane * shape.plane()));

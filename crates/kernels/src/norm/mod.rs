@@ -3,16 +3,20 @@
 //! `y = m · prelu(γ x̂ + β)` with `x̂ = (x − μ) / √(σ² + ε)` over a group of channels of an image, the
 //! biased variance `σ²` (Wu & He 2018, arXiv 1803.08494), a slope for each channel (He et al. 2015, arXiv
 //! 1502.01852) and an optional factor `m` for each image and channel (Tompson et al. 2015, arXiv
-//! 1411.4280). The input is read twice and the output written once.
+//! 1411.4280). The input is read twice and the output written once,
+//! or both once where a convolution has measured what it wrote.
 //!
 //! Sums are taken in `f32` over at most [`RUN`] pixels at a time, from the channel's first pixel as
 //! origin, and in `f64` beyond, so that a large mean costs no digits.
 
 mod backward;
 mod forward;
+mod moments;
 
 pub use backward::{NormGradients, norm_act_backward};
 pub use forward::{norm_act, norm_act_in_place};
+pub use moments::ChannelMoments;
+pub(crate) use moments::{Measuring, Stretch};
 
 use std::ops::Range;
 

@@ -1,12 +1,15 @@
 //! The convolution itself, which with turned filters is also the gradient of its input.
 
+use std::ops::Range;
+
 use super::filters::{Filters, place_len, transform};
-use super::tiles::{EDGE, Grid, MOST, Places, input_place_len, transform_input};
+use super::tiles::{EDGE, Grid, MOST, Place, Places, input_place_len, transform_input};
 use super::transforms::{both_ways, output};
 use super::{PLACES, SKEW};
 use crate::buffer::Buffer;
 use crate::cache;
 use crate::gemm::{gather, next_rows, with_panels, with_rows};
+use crate::norm::{ChannelMoments, Measuring, Stretch};
 use crate::parallel::{Shared, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, LANES, Simd};
@@ -19,6 +22,9 @@ const CACHE: usize = 640 << 10;
 const FEW: usize = MOST;
 
 /// `y = x ∗ filters + bias`, written inside `y`'s halo; `ready` are the filters transformed before, if they were.
+///
+/// With `measure` a task that has written some pixels of some channels looks at them while they lie in a cache, and their
+/// moments are returned; none for few tiles, whose planes lie there anyway.
 pub(crate) fn convolve(
     isa: Isa,
     shape: Blocked,
@@ -26,7 +32,8 @@ pub(crate) fn convolve(
     (filters, ready): (Filters<'_>, Option<&[f32]>),
     bias: Option<&[f32]>,
     y: &mut [f32],
-) {
+    measure: bool,
+) -> Option<ChannelMoments> {
     let out = shape.with_channels(filters.outputs);
     shape.check(x);
     out.check(y);
@@ -35,7 +42,11 @@ pub(crate) fn convolve(
     let len = PLACES * place_len(filters.inputs, filters.groups());
     assert!(ready.is_none_or(|u| u.len() == len), "transforms of the filters");
     let job = Job { shape, out, grid: Grid::new(shape), x, filters, ready, bias, y: Shared::new(y) };
-    if job.grid.tiles() <= FEW { job.by_channels(isa) } else { job.by_tiles(isa) }
+    if job.grid.tiles() <= FEW {
+        job.by_channels(isa);
+        return None;
+    }
+    job.by_tiles(isa, measure)
 }
 
 /// One convolution.
@@ -53,18 +64,62 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// Tasks are runs of tiles.
-    fn by_tiles(self, isa: Isa) {
+    fn by_tiles(self, isa: Isa, measure: bool) -> Option<ChannelMoments> {
         let (blocks, groups) = (self.shape.blocks(), self.filters.groups());
         let stride = place_len(self.filters.inputs, groups);
         let made = if self.ready.is_none() { Some(self.filters.transformed(isa)) } else { None };
         let u = self.ready.or(made.as_deref()).expect("one of the two");
         let per_tile = PLACES * size_of::<f32>() * (blocks * BLOCK + LANES * groups);
         let at_once = (cache::own(CACHE) / per_tile / 12 * 12).clamp(12, 48);
-        each(self.grid.tiles().div_ceil(at_once), |task| {
-            let first = task * at_once;
-            let count = at_once.min(self.grid.tiles() - first);
-            isa.run(Tiles { job: self, first, count, u, stride });
+        let runs: Vec<Range<usize>> = (0..self.grid.tiles())
+            .step_by(at_once)
+            .map(|first| first..self.grid.tiles().min(first + at_once))
+            .collect();
+        // What is measured of the runs: each is a stretch, or several where it goes beyond an image.
+        let (mut stretches, mut before) = (Vec::new(), vec![0]);
+        for run in &runs {
+            stretches.extend(measure.then(|| self.grid.by_image(run.clone())).into_iter().flatten());
+            before.push(stretches.len());
+        }
+        let mut found = vec![Stretch::default(); stretches.len() * self.out.blocks()];
+        let slots = Shared::new(&mut found);
+        each(runs.len(), |task| {
+            let Range { start: first, end } = runs[task];
+            let own = before[task]..before[task + 1];
+            let measuring = (&stretches[own.clone()], own.start * self.out.blocks(), slots);
+            isa.run(Tiles { job: self, first, count: end - first, u, stride, measuring });
         });
+        let images = stretches.iter().map(|stretch| self.grid.image(stretch.start));
+        measure.then(|| ChannelMoments::of_stretches(self.out, &found, images))
+    }
+
+    /// Measures what was written of `P` groups of output channels in some stretches, whose slots `[stretch][block]` begin at
+    /// `slot`.
+    ///
+    /// # Safety
+    /// The task must have written these channels of these tiles; no other one has the slots.
+    #[inline(always)]
+    unsafe fn measure<S: Simd, const P: usize>(
+        self,
+        s: S,
+        group: usize,
+        (stretches, slot, found): (&[Range<usize>], usize, Shared<Stretch>),
+    ) {
+        let blocks = self.out.blocks();
+        for (i, stretch) in stretches.iter().enumerate() {
+            for block in 2 * group..blocks.min(2 * (group + P)) {
+                let places = Grid::new(self.out).places(stretch.start, stretch.len());
+                let at = |place: Place| self.y.at(place.start + block * self.out.plane()).cast_const();
+                let mut measuring = Measuring::new(s, at(places.clone().next().expect("a tile")));
+                for place in places {
+                    let (rows, columns) = (EDGE.min(self.out.h - place.y), EDGE.min(self.out.w - place.x));
+                    for row in 0..rows {
+                        measuring.add(s, at(place).add(row * self.out.row()), columns);
+                    }
+                }
+                *found.at(slot + i * blocks + block) = measuring.finish(s);
+            }
+        }
     }
 
     /// Tasks are two groups of 16 output channels each.
@@ -202,12 +257,14 @@ struct Tiles<'a> {
     count: usize,
     u: &'a [f32],
     stride: usize,
+    /// Stretches to be measured, where their slots begin, and all slots.
+    measuring: (&'a [Range<usize>], usize, Shared<Stretch>),
 }
 
 impl Kernel for Tiles<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { job, first, count, u, stride } = self;
+        let Self { job, first, count, u, stride, measuring } = self;
         let blocks = job.shape.blocks();
         let even = count.next_multiple_of(2);
         let (v_stride, m_stride) = (input_place_len(blocks, even), count * LANES + SKEW);
@@ -227,6 +284,7 @@ impl Kernel for Tiles<'_> {
                 let u = (u.as_ptr().add(group * job.filters.inputs * LANES), stride);
                 job.products::<S, P>(s, count, (v.as_ptr(), v_stride), u, (m.as_mut_ptr(), m_stride));
                 job.finish_all::<S, P>(s, group, &places, m.as_ptr(), m_stride);
+                job.measure::<S, P>(s, group, measuring);
             });
         }
     }

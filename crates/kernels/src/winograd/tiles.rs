@@ -1,6 +1,7 @@
 //! Which tiles there are, and their way to Winograd's domain.
 
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use super::SKEW;
 use super::transforms::{both_ways, gradient, input};
@@ -28,6 +29,18 @@ impl Grid {
     /// Tiles of all images.
     pub(super) fn tiles(self) -> usize {
         self.shape.n * self.rows * self.columns
+    }
+
+    /// The image that a tile belongs to.
+    pub(super) fn image(self, tile: usize) -> usize {
+        tile / (self.rows * self.columns)
+    }
+
+    /// Some tiles, those of each image by themselves.
+    pub(super) fn by_image(self, tiles: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let per_image = self.rows * self.columns;
+        let images = self.image(tiles.start)..self.image(tiles.end - 1) + 1;
+        images.map(move |n| tiles.start.max(n * per_image)..tiles.end.min((n + 1) * per_image))
     }
 
     /// Where tiles `first .. first + count` lie, in order.

@@ -6,6 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use tomosieve_kernels::{Buffer, Conv, Isa, Kind, channel_sums};
 
+use super::frozen;
 use super::layout::Tracked;
 use super::storage::{Cpu, Values, tensor, vector};
 
@@ -26,7 +27,11 @@ pub(super) fn of(x: &Values, weight: &Values, kind: Kind) -> Conv {
 pub(super) fn conv(x: &Values, weight: &Values, bias: &Values, kind: Kind) -> Cpu {
     let conv = of(x, weight, kind);
     let mut y = Buffer::dirty(conv.output().len());
-    super::frozen::forward(conv, x, weight, bias, &mut y);
+    let isa = Isa::best();
+    match frozen::kept(conv, weight) {
+        Some(kept) => conv.forward_prepared(isa, x, (weight, &kept.filters), Some(bias), &mut y),
+        None => conv.forward(isa, x, weight, Some(bias), &mut y),
+    }
     tensor(y, conv.output().dims())
 }
 

@@ -7,9 +7,11 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use tomosieve_kernels::{
-    Buffer, Conv, Isa, Kind, NormGradients, NormStats, norm_act_backward, norm_act_in_place, together,
+    Buffer, ChannelMoments, Conv, Isa, Kind, NormGradients, NormStats, norm_act_backward, norm_act_in_place,
+    together,
 };
 
+use super::frozen;
 use super::layout::Tracked;
 use super::norm_act;
 use super::storage::{Cpu, Values, tensor, vector};
@@ -23,18 +25,21 @@ pub(super) struct Layer {
 }
 
 impl Layer {
-    fn convolve(&self, x: &Values) -> (Conv, Buffer) {
+    /// The convolution, its pixels alone, and their moments if they are known.
+    fn convolve(&self, x: &Values) -> (Conv, Buffer, Option<ChannelMoments>) {
         let conv = super::conv::of(x, &self.weight, Kind::Square);
         let mut z = Buffer::dirty(conv.output().len());
-        super::frozen::forward(conv, x, &self.weight, &self.bias, &mut z);
-        (conv, z)
+        let kept = frozen::kept(conv, &self.weight);
+        let filters = (&*self.weight, kept.as_deref().map(|kept| &*kept.filters));
+        let moments = conv.forward_measured(Isa::best(), x, filters, Some(&self.bias), &mut z);
+        (conv, z, moments)
     }
 
     /// The output alone; the norm overwrites the convolution.
     pub(super) fn infer(&self, x: &Values) -> Cpu {
         let (conv, z) = together(|| {
-            let (conv, mut z) = self.convolve(x);
-            norm_act_in_place(Isa::best(), conv.output(), &mut z, self.after.norm());
+            let (conv, mut z, moments) = self.convolve(x);
+            norm_act_in_place(Isa::best(), conv.output(), &mut z, moments, self.after.norm());
             (conv, z)
         });
         tensor(z, conv.output().dims())
@@ -43,17 +48,17 @@ impl Layer {
     /// The output and what the backward pass needs.
     fn train(self, x: Values) -> (Cpu, State) {
         let (conv, z, y, stats) = together(|| {
-            let (conv, z) = self.convolve(&x);
+            let (conv, z, moments) = self.convolve(&x);
             let mut y = Buffer::dirty(conv.output().len());
-            let stats =
-                tomosieve_kernels::norm_act(Isa::best(), conv.output(), &z, self.after.norm(), &mut y);
+            let norm = self.after.norm();
+            let stats = tomosieve_kernels::norm_act(Isa::best(), conv.output(), &z, moments, norm, &mut y);
             (conv, z, y, stats)
         });
         (tensor(y, conv.output().dims()), Arc::new(Saved { layer: self, conv, x, z, stats }))
     }
 }
 
-/// The layer, its input, the convolution before the norm, and the norm's statistics.
+/// The layer, its input, the pixels of the convolution before the norm, and the norm's statistics.
 #[derive(Debug)]
 struct Saved {
     layer: Layer,

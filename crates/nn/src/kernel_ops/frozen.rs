@@ -19,9 +19,9 @@ pub struct FrozenFilters(Arc<Mutex<HashMap<usize, Arc<Kept>>>>);
 
 /// Weights and what was made of them.
 #[derive(Debug)]
-struct Kept {
+pub(super) struct Kept {
     weight: Values,
-    filters: Buffer,
+    pub(super) filters: Buffer,
 }
 
 thread_local! {
@@ -65,14 +65,11 @@ impl FrozenFilters {
     }
 }
 
-/// `y = x ∗ weight + bias`, with transformed filters if what is at work on this thread keeps them.
-pub(super) fn forward(conv: Conv, x: &Values, weight: &Values, bias: &Values, y: &mut Buffer) {
+/// The transformed filters of a convolution, if what is at work on this thread keeps them.
+pub(super) fn kept(conv: Conv, weight: &Values) -> Option<Arc<Kept>> {
     // The thread may turn to other work while it waits for this, so nothing stays borrowed.
     let frozen = CURRENT.with_borrow(Clone::clone);
-    match frozen.and_then(|frozen| frozen.find(conv, weight)) {
-        Some(kept) => conv.forward_prepared(Isa::best(), x, (weight, &kept.filters), Some(bias), y),
-        None => conv.forward(Isa::best(), x, weight, Some(bias), y),
-    }
+    frozen.and_then(|frozen| frozen.find(conv, weight))
 }
 
 /// Puts back what was in use before, whatever happens.

@@ -44,7 +44,7 @@ impl Layer {
     pub(super) fn forward(&self, x: &Values) -> (Cpu, NormStats) {
         let shape = self.shape(x);
         let mut y = Buffer::dirty(shape.len());
-        let stats = norm_act(Isa::best(), shape, x, self.norm(), &mut y);
+        let stats = norm_act(Isa::best(), shape, x, None, self.norm(), &mut y);
         (tensor(y, shape.dims()), stats)
     }
 }
