@@ -182,16 +182,17 @@ impl Kernel for Reduce<'_> {
             for y in 1..=shape.h {
                 let row = y * shape.row() + BLOCK;
                 sums.make_room(s, shape.w.div_ceil(2));
-                for pixel in (0..shape.w).step_by(2) {
-                    let (x, dy) = (x.add(row + pixel * BLOCK), dy.add(row + pixel * BLOCK));
-                    let (x, dy) = if pixel + 1 < shape.w {
-                        (s.load(x), s.load(dy))
-                    } else {
-                        (s.load2(x, x), s.load2(dy, nothing.as_ptr()))
-                    };
+                let mut take = |x: S::V, dy: S::V| {
                     let [normed, g, negative] = common.pixels(s, x, dy);
                     let [a, b, c] = sums.lanes;
                     sums.lanes = [s.add(a, g), s.fma(g, normed, b), s.add(c, negative)];
+                };
+                for at in (row..row + shape.w / 2 * 2 * BLOCK).step_by(2 * BLOCK) {
+                    take(s.load(x.add(at)), s.load(dy.add(at)));
+                }
+                if shape.w % 2 == 1 {
+                    let at = row + (shape.w - 1) * BLOCK;
+                    take(s.load2(x.add(at), x.add(at)), s.load2(dy.add(at), nothing.as_ptr()));
                 }
             }
             *self.found.at(self.plane) = sums.finish(s);
@@ -215,6 +216,10 @@ impl Kernel for Apply<'_> {
         let [first, second] = self.centres.map(|c| s.lanes(&twice(&c)));
         let scale = s.mul(common.inverse, common.gamma);
         let (first, second) = (s.mul(common.inverse, first), s.mul(common.inverse, second));
+        let of = |x, dy| {
+            let [normed, g, _] = common.pixels(s, x, dy);
+            s.fnma(normed, second, s.sub(s.mul(g, scale), first))
+        };
         // SAFETY: as in `Reduce`; each task writes a plane of its own.
         unsafe {
             let start = self.plane * shape.plane();
@@ -222,18 +227,13 @@ impl Kernel for Apply<'_> {
             let dx = self.dx.at(start);
             for y in 1..=shape.h {
                 let row = y * shape.row() + BLOCK;
-                for pixel in (0..shape.w).step_by(2) {
-                    let at = row + pixel * BLOCK;
-                    let two = pixel + 1 < shape.w;
-                    let next = if two { at + BLOCK } else { at };
-                    let (x, dy) = (s.load2(x.add(at), x.add(next)), s.load2(dy.add(at), dy.add(next)));
-                    let [normed, g, _] = common.pixels(s, x, dy);
-                    let value = s.fnma(normed, second, s.sub(s.mul(g, scale), first));
-                    if two {
-                        s.store(dx.add(at), value);
-                    } else {
-                        s.store_low(dx.add(at), value);
-                    }
+                for at in (row..row + shape.w / 2 * 2 * BLOCK).step_by(2 * BLOCK) {
+                    s.store(dx.add(at), of(s.load(x.add(at)), s.load(dy.add(at))));
+                }
+                if shape.w % 2 == 1 {
+                    let at = row + (shape.w - 1) * BLOCK;
+                    let [x, dy] = [x, dy].map(|values| s.load2(values.add(at), values.add(at)));
+                    s.store_low(dx.add(at), of(x, dy));
                 }
             }
             shape.clear_plane_halo(self.dx.part(start, shape.plane()));

@@ -125,6 +125,10 @@ impl Kernel for Apply<'_> {
         let slope = s.lanes(&channels(params.slope, block));
         let mask = s.lanes(&mask_lanes(shape, params.mask, plane));
         let zero = s.zero();
+        let of = |value| {
+            let value = s.fma(value, scale, offset);
+            s.mul(s.fma(slope, s.min(value, zero), s.max(value, zero)), mask)
+        };
         // SAFETY: the plane lies within the shape, for which the caller checked the pointers; each task writes a plane of its own, and where the input is the
         // output, each value is read before it is written.
         unsafe {
@@ -132,18 +136,12 @@ impl Kernel for Apply<'_> {
             for row in 1..=shape.h {
                 let start = row * shape.row() + BLOCK;
                 let (from, to) = (x.add(start), y.add(start));
-                for pixel in (0..shape.w).step_by(2) {
-                    let at = pixel * BLOCK;
-                    let two = pixel + 1 < shape.w;
-                    let value = if two { s.load(from.add(at)) } else { s.load2(from.add(at), from.add(at)) };
-                    let value = s.fma(value, scale, offset);
-                    let value = s.fma(slope, s.min(value, zero), s.max(value, zero));
-                    let value = s.mul(value, mask);
-                    if two {
-                        s.store(to.add(at), value);
-                    } else {
-                        s.store_low(to.add(at), value);
-                    }
+                for at in (0..shape.w / 2 * 2 * BLOCK).step_by(2 * BLOCK) {
+                    s.store(to.add(at), of(s.load(from.add(at))));
+                }
+                if shape.w % 2 == 1 {
+                    let at = (shape.w - 1) * BLOCK;
+                    s.store_low(to.add(at), of(s.load2(from.add(at), from.add(at))));
                 }
             }
             shape.clear_plane_halo(self.y.part(plane * shape.plane(), shape.plane()));
