@@ -4,7 +4,7 @@
 //! `∂x = (γ g − Σ γ g / N − x̂ Σ γ g x̂ / N) / √(σ² + ε)`, `∂γ = Σ g x̂`, `∂β = Σ g` and
 //! `∂slope = Σ m · ∂y · min(γ x̂ + β, 0)`. What `∂x` sums to over a channel follows from the same sums.
 
-use super::{NormAct, NormStats, Part, Sums, channels, each_part, mask_lanes, twice};
+use super::{NormAct, NormStats, Part, Sums, affine, channels, each_part, mask_lanes, twice};
 use crate::parallel::{Shared, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, LANES, Simd};
@@ -119,44 +119,30 @@ impl Job<'_> {
     }
 }
 
-/// What the pixels of a plane share.
+/// What the pixels of a plane share. Dropout's factors are left to what becomes of the pixels.
 #[derive(Clone, Copy)]
 struct Plane<S: Simd> {
-    inverse: S::V,
-    /// `−μ / √(σ² + ε)`
+    scale: S::V,
     offset: S::V,
-    gamma: S::V,
-    beta: S::V,
     slope: S::V,
-    mask: S::V,
+    one: S::V,
     zero: S::V,
 }
 
 impl<S: Simd> Plane<S> {
     #[inline(always)]
     fn new(s: S, job: Job<'_>, plane: usize) -> Self {
-        let block = plane % job.shape.blocks();
-        let [mean, inverse, _] = job.stats.of(plane).map(|of| twice(&of));
-        let offset: [f32; LANES] = std::array::from_fn(|i| -mean[i] * inverse[i]);
-        Self {
-            inverse: s.lanes(&inverse),
-            offset: s.lanes(&offset),
-            gamma: s.lanes(&channels(job.params.gamma, block)),
-            beta: s.lanes(&channels(job.params.beta, block)),
-            slope: s.lanes(&channels(job.params.slope, block)),
-            mask: s.lanes(&mask_lanes(job.shape, job.params.mask, plane)),
-            zero: s.zero(),
-        }
+        let lanes = affine(job.shape, job.params, job.stats.of(plane), plane);
+        let [scale, offset] = lanes.map(|lanes| s.lanes(&lanes));
+        let slope = s.lanes(&channels(job.params.slope, plane % job.shape.blocks()));
+        Self { scale, offset, slope, one: s.splat(1.0), zero: s.zero() }
     }
 
-    /// `x̂`, `g` and `m ∂y min(γ x̂ + β, 0)` of two pixels.
+    /// `g / m` and `γ x̂ + β` of two pixels.
     #[inline(always)]
-    fn pixels(self, s: S, x: S::V, dy: S::V) -> [S::V; 3] {
-        let normed = s.fma(x, self.inverse, self.offset);
-        let before = s.fma(normed, self.gamma, self.beta);
-        let dy = s.mul(dy, self.mask);
-        let g = s.select_lt(before, self.zero, s.mul(dy, self.slope), dy);
-        [normed, g, s.mul(dy, s.min(before, self.zero))]
+    fn pixels(self, s: S, x: S::V, dy: S::V) -> [S::V; 2] {
+        let before = s.fma(x, self.scale, self.offset);
+        [s.mul(dy, s.select_lt(before, self.zero, self.slope, self.one)), before]
     }
 }
 
@@ -172,6 +158,9 @@ impl Kernel for Reduce<'_> {
     fn run<S: Simd>(self, s: S) {
         let shape = self.job.shape;
         let common = Plane::new(s, self.job, self.plane);
+        let [mean, inverse, _] = self.job.stats.of(self.plane).map(|of| twice(&of));
+        let offset: [f32; LANES] = std::array::from_fn(|i| -mean[i] * inverse[i]);
+        let (inverse, offset) = (s.lanes(&inverse), s.lanes(&offset));
         let mut sums = Sums::<S, 3>::new(s);
         let nothing = [0.0; BLOCK];
         // SAFETY: the plane lies within the arrays, which were checked against the shape; each task has
@@ -183,9 +172,10 @@ impl Kernel for Reduce<'_> {
                 let row = y * shape.row() + BLOCK;
                 sums.make_room(s, shape.w.div_ceil(2));
                 let mut take = |x: S::V, dy: S::V| {
-                    let [normed, g, negative] = common.pixels(s, x, dy);
+                    let [g, before] = common.pixels(s, x, dy);
+                    let normed = s.fma(x, inverse, offset);
                     let [a, b, c] = sums.lanes;
-                    sums.lanes = [s.add(a, g), s.fma(g, normed, b), s.add(c, negative)];
+                    sums.lanes = [s.add(a, g), s.fma(g, normed, b), s.fma(dy, s.min(before, common.zero), c)];
                 };
                 for at in (row..row + shape.w / 2 * 2 * BLOCK).step_by(2 * BLOCK) {
                     take(s.load(x.add(at)), s.load(dy.add(at)));
@@ -195,7 +185,9 @@ impl Kernel for Reduce<'_> {
                     take(s.load2(x.add(at), x.add(at)), s.load2(dy.add(at), nothing.as_ptr()));
                 }
             }
-            *self.found.at(self.plane) = sums.finish(s);
+            let mask = mask_lanes(shape, self.job.params.mask, self.plane);
+            let masked = |sums: [f64; BLOCK]| std::array::from_fn(|c| f64::from(mask[c]) * sums[c]);
+            *self.found.at(self.plane) = sums.finish(s).map(masked);
         }
     }
 }
@@ -213,12 +205,18 @@ impl Kernel for Apply<'_> {
     fn run<S: Simd>(self, s: S) {
         let shape = self.job.shape;
         let common = Plane::new(s, self.job, self.plane);
-        let [first, second] = self.centres.map(|c| s.lanes(&twice(&c)));
-        let scale = s.mul(common.inverse, common.gamma);
-        let (first, second) = (s.mul(common.inverse, first), s.mul(common.inverse, second));
+        // `∂x` as a sum of `g / m` and `x`, each times a factor.
+        let stats = self.job.stats.of(self.plane);
+        let [mean, inverse, first, second] =
+            [stats[0], stats[1], self.centres[0], self.centres[1]].map(|of| twice(&of).map(f64::from));
+        let of_x: [f32; LANES] = std::array::from_fn(|i| (inverse[i] * inverse[i] * second[i]) as f32);
+        let rest: [f32; LANES] =
+            std::array::from_fn(|i| (inverse[i] * (mean[i] * inverse[i] * second[i] - first[i])) as f32);
+        let (of_x, rest) = (s.lanes(&of_x), s.lanes(&rest));
+        let of_g = s.mul(common.scale, s.lanes(&mask_lanes(shape, self.job.params.mask, self.plane)));
         let of = |x, dy| {
-            let [normed, g, _] = common.pixels(s, x, dy);
-            s.fnma(normed, second, s.sub(s.mul(g, scale), first))
+            let [g, _] = common.pixels(s, x, dy);
+            s.fma(g, of_g, s.fnma(x, of_x, rest))
         };
         // SAFETY: as in `Reduce`; each task writes a plane of its own.
         unsafe {

@@ -1,10 +1,10 @@
 //! The forward pass.
 
 use super::moments::{ChannelMoments, Measure, Moments};
-use super::{NormAct, NormStats, Part, Stats, channels, each_part, mask_lanes, twice};
+use super::{NormAct, NormStats, Part, Stats, affine, channels, each_part, mask_lanes};
 use crate::parallel::{Shared, Source, each};
 use crate::shape::{BLOCK, Blocked};
-use crate::simd::{Isa, Kernel, LANES, Simd};
+use crate::simd::{Isa, Kernel, Simd};
 
 /// `y = m · prelu(norm(x))`, with its halo; `known` are the moments of `x`, if whoever made it measured them.
 ///
@@ -117,11 +117,7 @@ impl Kernel for Apply<'_> {
     fn run<S: Simd>(self, s: S) {
         let Self { shape, plane, params, .. } = self;
         let block = plane % shape.blocks();
-        let [mean, inverse, _] = self.stats.map(|of| twice(&of));
-        let (gamma, beta) = (channels(params.gamma, block), channels(params.beta, block));
-        let scale: [f32; LANES] = std::array::from_fn(|i| inverse[i] * gamma[i]);
-        let offset: [f32; LANES] = std::array::from_fn(|i| beta[i] - mean[i] * scale[i]);
-        let (scale, offset) = (s.lanes(&scale), s.lanes(&offset));
+        let [scale, offset] = affine(shape, params, &self.stats, plane).map(|lanes| s.lanes(&lanes));
         let slope = s.lanes(&channels(params.slope, block));
         let mask = s.lanes(&mask_lanes(shape, params.mask, plane));
         let zero = s.zero();

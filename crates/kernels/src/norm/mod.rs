@@ -120,6 +120,16 @@ fn channels(values: &[f32], block: usize) -> [f32; LANES] {
     std::array::from_fn(|lane| values.get(block * BLOCK + lane % BLOCK).copied().unwrap_or(0.0))
 }
 
+/// Scale and offset that make `γ x̂ + β` of `x`, for the channels of a plane.
+#[inline(always)]
+fn affine(shape: Blocked, params: NormAct<'_>, stats: &Stats, plane: usize) -> [[f32; LANES]; 2] {
+    let block = plane % shape.blocks();
+    let [mean, inverse, _] = stats.map(|of| twice(&of));
+    let (gamma, beta) = (channels(params.gamma, block), channels(params.beta, block));
+    let scale: [f32; LANES] = std::array::from_fn(|i| inverse[i] * gamma[i]);
+    [scale, std::array::from_fn(|i| beta[i] - mean[i] * scale[i])]
+}
+
 /// The factors of a plane.
 #[inline(always)]
 fn mask_lanes(shape: Blocked, mask: Option<&[f32]>, plane: usize) -> [f32; LANES] {
