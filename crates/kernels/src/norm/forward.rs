@@ -125,8 +125,8 @@ impl Kernel for Apply<'_> {
             let value = s.fma(value, scale, offset);
             s.mul(s.fma(slope, s.min(value, zero), s.max(value, zero)), mask)
         };
-        // SAFETY: the plane lies within the shape, for which the caller checked the pointers; each task writes a plane of its own, and where the input is the
-        // output, each value is read before it is written.
+        // SAFETY: the plane lies within the shape, for which the caller checked the pointers; each task writes a plane of its
+        // own, and where the input is the output, each value is read before it is written.
         unsafe {
             let (x, y) = (self.x.at(plane * shape.plane()), self.y.at(plane * shape.plane()));
             for row in 1..=shape.h {
