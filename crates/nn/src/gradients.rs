@@ -36,7 +36,7 @@ impl ModuleVisitor for Adding<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(new) = self.part.remove::<D>(param.id) else { return };
         let sum = match self.sum.remove::<D>(param.id) {
-            Some(old) if kernel_ops::available(&old.device()) => kernel_ops::add(old, new),
+            Some(old) if kernel_ops::available(&old.device()) => kernel_ops::sum(old, new),
             Some(old) => old + new,
             None => new,
         };

@@ -34,7 +34,7 @@ mod update;
 
 pub use frozen::FrozenFilters;
 pub use storage::data;
-pub use update::{UpdateOps, adam, add, blend};
+pub use update::{UpdateOps, adam, blend};
 
 /// What is joined with a first activation: as many as a network has levels, but for very deep ones.
 #[derive(Debug, ExtensionType)]
@@ -277,7 +277,7 @@ pub fn pixels(x: Tensor<5>) -> Tensor<5> {
 }
 
 /// `a + b`, of the same shape.
-pub fn sum(a: Tensor<5>, b: Tensor<5>) -> Tensor<5> {
+pub fn sum<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::blocked_sum(a.into_dispatch(), b.into_dispatch()))
 }
 

@@ -18,8 +18,6 @@ pub trait UpdateOps: Backend {
         second: FloatTensor<Self>,
         step: Adam,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-    /// `a + b`
-    fn update_add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
     /// `α · average + (1 − α) · value`
     fn update_blend(average: FloatTensor<Self>, value: FloatTensor<Self>, alpha: f64) -> FloatTensor<Self>;
 }
@@ -41,11 +39,6 @@ pub fn adam<const D: usize>(
     (Tensor::from_dispatch(new), [first, second].map(Tensor::from_dispatch))
 }
 
-/// `a + b`, gradients of parts of a batch.
-pub fn add<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
-    Tensor::from_dispatch(Dispatch::update_add(a.into_dispatch(), b.into_dispatch()))
-}
-
 /// `α · average + (1 − α) · value`
 pub fn blend<const D: usize>(average: Tensor<D>, value: Tensor<D>, alpha: f64) -> Tensor<D> {
     Tensor::from_dispatch(Dispatch::update_blend(average.into_dispatch(), value.into_dispatch(), alpha))
@@ -60,10 +53,6 @@ impl UpdateOps for Flex {
         let moments = [first.storage_mut::<f32>(), second.storage_mut::<f32>()];
         together(|| step.step(Isa::best(), &old, &gradient, moments, &mut new));
         (tensor(new, shape), first, second)
-    }
-
-    fn update_add(a: Cpu, b: Cpu) -> Cpu {
-        sum(a, b)
     }
 
     fn update_blend(average: Cpu, value: Cpu, alpha: f64) -> Cpu {
