@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 /// Bytes of a core's second cache that the data of a task may fill: three quarters, since filters pass through it too; but
-/// `least` where it is smaller or not known. What is computed must not depend on it.
+/// `least` where it is smaller or not known. What is computed must not depend on it, but for rounding where the moments of what
+/// tasks wrote are put together.
 pub(crate) fn own(least: usize) -> usize {
     static OWN: OnceLock<Option<usize>> = OnceLock::new();
     OWN.get_or_init(second).map_or(least, |second| least.max(second / 4 * 3))

@@ -32,14 +32,23 @@ impl Backward<Flex, 1> for Read {
     }
 }
 
-/// The activation for one of several readers, which share `arrived`: whether the gradient of one has.
-pub(super) fn fork_tracked<C: CheckpointStrategy>(x: Tracked<C>, arrived: Arc<AtomicBool>) -> Tracked<C> {
+/// The same values, whose gradient goes on as `backward` has it.
+fn same<C: CheckpointStrategy, B: Backward<Flex, 1>>(
+    x: Tracked<C>,
+    backward: B,
+    state: B::State,
+) -> Tracked<C> {
     let node = x.node();
     let x = x.into_primitive();
-    match Read.prepare::<C>([node]).compute_bound().stateful() {
-        OpsKind::Tracked(op) => op.finish(arrived, x),
+    match backward.prepare::<C>([node]).compute_bound().stateful() {
+        OpsKind::Tracked(op) => op.finish(state, x),
         OpsKind::UnTracked(op) => op.finish(x),
     }
+}
+
+/// The activation for one of several readers, which share `arrived`: whether the gradient of one has.
+pub(super) fn fork_tracked<C: CheckpointStrategy>(x: Tracked<C>, arrived: Arc<AtomicBool>) -> Tracked<C> {
+    same::<C, _>(x, Read, arrived)
 }
 
 #[derive(Debug)]
@@ -62,12 +71,7 @@ impl Backward<Flex, 1> for Pixels {
 
 /// The same values, of whose gradient only that of the pixels goes on.
 pub(super) fn pixels_tracked<C: CheckpointStrategy>(x: Tracked<C>) -> Tracked<C> {
-    let node = x.node();
-    let x = x.into_primitive();
-    match Pixels.prepare::<C>([node]).compute_bound().stateful() {
-        OpsKind::Tracked(op) => op.finish((), x),
-        OpsKind::UnTracked(op) => op.finish(x),
-    }
+    same::<C, _>(x, Pixels, ())
 }
 
 #[derive(Debug)]
