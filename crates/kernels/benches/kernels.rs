@@ -7,8 +7,8 @@
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use tomosieve_kernels::{
-    Blocked, Buffer, Conv, Isa, Kind, NormAct, max_pool2, max_pool2_backward, norm_act, norm_act_backward,
-    pooled, to_blocked, to_nchw, together,
+    Blocked, Buffer, Change, Conv, Isa, Kind, NormAct, max_pool2, max_pool2_backward, norm_act,
+    norm_act_backward, pooled, to_blocked, to_nchw, together,
 };
 
 fn main() {
@@ -131,8 +131,8 @@ mod spread {
 #[divan::bench_group(name = "plane")]
 mod plane {
     use super::{
-        Bencher, Blocked, Buffer, Isa, ItemsCount, NormAct, PLANES, black_box, max_pool2, max_pool2_backward,
-        norm_act, norm_act_backward, pooled, to_blocked, to_nchw, values,
+        Bencher, Blocked, Buffer, Change, Isa, ItemsCount, NormAct, PLANES, black_box, max_pool2,
+        max_pool2_backward, norm_act, norm_act_backward, pooled, to_blocked, to_nchw, values,
     };
 
     fn setup([c, edge]: [usize; 2]) -> (Blocked, Buffer, Buffer, Buffer) {
@@ -147,18 +147,19 @@ mod plane {
     #[divan::bench(args = PLANES)]
     fn norm_forward(bencher: Bencher<'_, '_>, size: &[usize; 2]) {
         let (shape, x, mut y, c) = setup(*size);
-        bencher
-            .counter(ItemsCount::new(shape.len()))
-            .bench_local(|| norm_act(Isa::best(), shape, black_box(&x), None, params(&c), &mut y));
+        bencher.counter(ItemsCount::new(shape.len())).bench_local(|| {
+            norm_act(Isa::best(), shape, Change::elsewhere(black_box(&x), &mut y), None, params(&c))
+        });
     }
 
     #[divan::bench(args = PLANES)]
     fn norm_backward(bencher: Bencher<'_, '_>, size: &[usize; 2]) {
         let (shape, x, mut y, c) = setup(*size);
-        let stats = norm_act(Isa::best(), shape, &x, None, params(&c), &mut y);
+        let stats = norm_act(Isa::best(), shape, Change::elsewhere(&x, &mut y), None, params(&c));
         let mut dx = values(shape.len());
         bencher.counter(ItemsCount::new(shape.len())).bench_local(|| {
-            norm_act_backward(Isa::best(), shape, black_box(&x), params(&c), &stats, &y, &mut dx)
+            let gradient = Change::elsewhere(&y, &mut dx);
+            norm_act_backward(Isa::best(), shape, black_box(&x), params(&c), &stats, gradient)
         });
     }
 

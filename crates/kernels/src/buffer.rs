@@ -233,13 +233,6 @@ impl std::ops::DerefMut for Buffer {
     }
 }
 
-impl AsRef<[u8]> for Buffer {
-    fn as_ref(&self) -> &[u8] {
-        // SAFETY: any `f32` is four initialised bytes.
-        unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast(), self.len * size_of::<f32>()) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,7 +280,6 @@ mod tests {
         let first = Buffer::dirty(1_234_567);
         let address = first.as_ptr() as usize;
         assert_eq!(address % 64, 0);
-        assert_eq!(AsRef::<[u8]>::as_ref(&first).len(), 4 * first.len());
         drop(first);
         assert_eq!(Buffer::dirty(1_234_567).as_ptr() as usize, address);
         assert!(Buffer::zeroed(1_234_567).iter().all(|&v| v == 0.0));

@@ -1,7 +1,8 @@
 //! What the networks of tomosieve spend their time on, for CPUs: convolutions, fused norms and
 //! pooling, forward and backward, on activations in a [blocked layout](shape).
 //!
-//! Weights and activations are plain slices of `f32`; no tensor framework is known here. Each function
+//! Weights and activations are plain slices of `f32`; no tensor framework is known here, but for what the feature `burn` adds:
+//! a [`Buffer`] may become the memory of a tensor. Each function
 //! takes the [`Isa`] to run on, usually [`Isa::best`]. Work is spread over the current rayon pool, and
 //! results do not depend on the number of its threads. Scratch memory is [used again](buffer).
 //!
@@ -24,7 +25,10 @@
 //! ```
 
 pub mod buffer;
+#[cfg(feature = "burn")]
+mod bytes;
 mod cache;
+mod change;
 mod channelwise;
 mod conv;
 mod convert;
@@ -47,14 +51,13 @@ mod update;
 mod winograd;
 
 pub use buffer::{Buffer, release};
+pub use change::Change;
 pub use channelwise::{prelu, prelu_backward, weigh, weigh_backward};
 pub use conv::{Conv, Kind};
 pub use convert::{to_blocked, to_nchw};
 pub use depthwise::Depthwise;
 pub use join::{join, split};
-pub use norm::{
-    ChannelMoments, NormAct, NormGradients, NormStats, norm_act, norm_act_backward, norm_act_in_place,
-};
+pub use norm::{ChannelMoments, NormAct, NormGradients, NormStats, norm_act, norm_act_backward};
 pub use parallel::together;
 pub use pool::{max_pool2, max_pool2_backward, pooled};
 pub use resample::Resample;

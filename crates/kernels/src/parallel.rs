@@ -128,6 +128,13 @@ impl<T> Shared<T> {
     }
 }
 
+impl Shared {
+    /// The same values, each to be read before it is overwritten.
+    pub(crate) fn source(self) -> Source {
+        Source(self.0)
+    }
+}
+
 /// A pointer to values that tasks read, perhaps in place of those that they write.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Source(*const f32);

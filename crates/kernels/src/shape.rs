@@ -118,8 +118,13 @@ impl Blocked {
 
     /// Panics unless a slice is as long as the layout.
     pub(crate) fn check(self, values: &[f32]) {
+        self.check_len(values.len());
+    }
+
+    /// Panics unless so many values have this shape.
+    pub(crate) fn check_len(self, values: usize) {
         assert!(self.c > 0 && self.h > 0 && self.w > 0, "an empty {self:?}");
-        assert_eq!(values.len(), self.len(), "values of a blocked {self:?}");
+        assert_eq!(values, self.len(), "values of a blocked {self:?}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! What happens to weights between two steps: sums of gradients, Adam (Kingma & Ba 2015, arXiv 1412.6980) and the moving
 //! average of a teacher (Tarvainen & Valpola 2017, arXiv 1703.01780), each in one pass over its arrays.
 
-use crate::parallel::{Shared, each};
+use crate::change::Change;
+use crate::parallel::{Shared, Source, each};
 use crate::simd::{Isa, Kernel, LANES, Simd};
 
 /// Values that a task takes.
@@ -28,26 +29,18 @@ pub struct Adam {
 
 impl Adam {
     /// `m ← β₁ m + (1 − β₁) g`, `v ← β₂ v + (1 − β₂) g²` and
-    /// `new = old − rate · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)`.
+    /// `w ← w − rate · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)`.
     ///
     /// # Panics
     /// If the lengths differ.
-    pub fn step(self, isa: Isa, old: &[f32], gradient: &[f32], moments: [&mut [f32]; 2], new: &mut [f32]) {
+    pub fn step(self, isa: Isa, weights: Change<'_>, gradient: &[f32], moments: [&mut [f32]; 2]) {
         let [first, second] = moments;
-        let len = old.len();
-        let others = [gradient.len(), first.len(), second.len(), new.len()];
-        let (first, second, new) = (Shared::new(first), Shared::new(second), Shared::new(new));
+        let (len, others) = (weights.len(), [gradient.len(), first.len(), second.len()]);
+        let (old, new) = weights.ends();
+        let (first, second) = (Shared::new(first), Shared::new(second));
         in_parts(len, &others, |start, count| {
-            isa.run(AdamPart {
-                of: self,
-                old: &old[start..],
-                gradient: &gradient[start..],
-                start,
-                count,
-                first,
-                second,
-                new,
-            });
+            let gradient = &gradient[start..start + count];
+            isa.run(AdamPart { of: self, old, gradient, start, first, second, new });
         });
     }
 }
@@ -55,10 +48,9 @@ impl Adam {
 /// A part of the values.
 struct AdamPart<'a> {
     of: Adam,
-    old: &'a [f32],
+    old: Source,
     gradient: &'a [f32],
     start: usize,
-    count: usize,
     first: Shared,
     second: Shared,
     new: Shared,
@@ -67,7 +59,7 @@ struct AdamPart<'a> {
 impl Kernel for AdamPart<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { of, start, count, .. } = self;
+        let Self { of, gradient, start, .. } = self;
         let [b1, b2] = of.betas;
         let root = (1.0 - b2.powi(of.time)).sqrt();
         // Both corrections as one factor, and ε as large beside the uncorrected root.
@@ -75,84 +67,91 @@ impl Kernel for AdamPart<'_> {
         let epsilon = (of.epsilon * root) as f32;
         let [r1, r2] = [1.0 - b1, 1.0 - b2].map(|rest| rest as f32);
         let [b1, b2] = [b1, b2].map(|beta| beta as f32);
-        // SAFETY: the lengths were compared, and each task has a part of its own.
-        let (first, second, new) = unsafe {
-            (self.first.part(start, count), self.second.part(start, count), self.new.part(start, count))
-        };
-        let (old, gradient) = (&self.old[..count], &self.gradient[..count]);
+        let count = gradient.len();
         let whole = count / LANES * LANES;
         let [rate_v, epsilon_v] = [rate, epsilon].map(|x| s.splat(x));
         let [b1_v, b2_v, r1_v, r2_v] = [b1, b2, r1, r2].map(|x| s.splat(x));
-        for at in (0..whole).step_by(LANES) {
-            // SAFETY: 16 values lie before `whole`.
-            unsafe {
+        // SAFETY: the lengths were compared, and each task has a part of its own.
+        unsafe {
+            let (first, second) = (self.first.part(start, count), self.second.part(start, count));
+            let (old, new) = (self.old.at(start), self.new.at(start));
+            for at in (0..whole).step_by(LANES) {
                 let g = s.load(gradient.as_ptr().add(at));
                 let m = s.fma(b1_v, s.load(first.as_ptr().add(at)), s.mul(r1_v, g));
                 let v = s.fma(b2_v, s.load(second.as_ptr().add(at)), s.mul(r2_v, s.mul(g, g)));
                 s.store(first.as_mut_ptr().add(at), m);
                 s.store(second.as_mut_ptr().add(at), v);
                 let by = s.div(s.mul(rate_v, m), s.add(s.sqrt(v), epsilon_v));
-                s.store(new.as_mut_ptr().add(at), s.sub(s.load(old.as_ptr().add(at)), by));
+                s.store(new.add(at), s.sub(s.load(old.add(at)), by));
             }
-        }
-        for at in whole..count {
-            let g = gradient[at];
-            first[at] = b1 * first[at] + r1 * g;
-            second[at] = b2 * second[at] + r2 * (g * g);
-            new[at] = old[at] - rate * first[at] / (second[at].sqrt() + epsilon);
+            for at in whole..count {
+                let g = gradient[at];
+                first[at] = b1 * first[at] + r1 * g;
+                second[at] = b2 * second[at] + r2 * (g * g);
+                *new.add(at) = *old.add(at) - rate * first[at] / (second[at].sqrt() + epsilon);
+            }
         }
     }
 }
 
-/// `new = a + b`
+/// `values ← values + others`
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn add(isa: Isa, a: &[f32], b: &[f32], new: &mut [f32]) {
-    combine(isa, [a, b], new, |a, b| a + b);
+pub fn add(isa: Isa, values: Change<'_>, others: &[f32]) {
+    combine(isa, values, others, |value, other| value + other);
 }
 
-/// `new = α · average + (1 − α) · value`
+/// `average ← α · average + (1 − α) · value`
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn blend(isa: Isa, alpha: f64, average: &[f32], value: &[f32], new: &mut [f32]) {
+pub fn blend(isa: Isa, alpha: f64, average: Change<'_>, value: &[f32]) {
     let (alpha, rest) = (alpha as f32, (1.0 - alpha) as f32);
-    combine(isa, [average, value], new, move |average, value| alpha * average + rest * value);
+    combine(isa, average, value, move |average, value| alpha * average + rest * value);
 }
 
-/// Each value from two others.
+/// Each value with another.
 fn combine(
     isa: Isa,
-    from: [&[f32]; 2],
-    new: &mut [f32],
+    values: Change<'_>,
+    others: &[f32],
     with: impl Fn(f32, f32) -> f32 + Copy + Sync + Send,
 ) {
-    let len = from[0].len();
-    let others = [from[1].len(), new.len()];
-    let new = Shared::new(new);
-    in_parts(len, &others, |start, count| {
-        let from = from.map(|values| &values[start..start + count]);
-        isa.run(Combine { from, with, start, new });
+    let len = values.len();
+    let (from, to) = values.ends();
+    in_parts(len, &[others.len()], |start, count| {
+        isa.run(Combine { from, others: &others[start..start + count], with, start, to });
     });
 }
 
 /// A part of the values.
 struct Combine<'a, F> {
-    from: [&'a [f32]; 2],
+    from: Source,
+    others: &'a [f32],
     with: F,
     start: usize,
-    new: Shared,
+    to: Shared,
 }
 
 impl<F: Fn(f32, f32) -> f32> Kernel for Combine<'_, F> {
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let [a, b] = self.from;
-        // SAFETY: the lengths were compared, and each task has a part of its own.
-        let new = unsafe { self.new.part(self.start, a.len()) };
-        for ((new, &a), &b) in new.iter_mut().zip(a).zip(b) {
-            *new = (self.with)(a, b);
+        let (groups, rest) = self.others.as_chunks::<LANES>();
+        // SAFETY: the lengths were compared, and each task has a part of its own. A group is read as a whole before it is
+        // written: the compiler need not ask whether the two places overlap.
+        unsafe {
+            let (from, to) = (self.from.at(self.start), self.to.at(self.start));
+            for (group, others) in groups.iter().enumerate() {
+                let (from, to) =
+                    (from.cast::<[f32; LANES]>().add(group), to.cast::<[f32; LANES]>().add(group));
+                let values = *from;
+                *to = std::array::from_fn(|i| (self.with)(values[i], others[i]));
+            }
+            let done = groups.len() * LANES;
+            for (at, &other) in rest.iter().enumerate() {
+                *to.add(done + at) = (self.with)(*from.add(done + at), other);
+            }
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use tomosieve_kernels::{
-    Adam, BLOCK, Blocked, Buffer, Conv, Depthwise, Isa, Kind, NormAct, Resample, add, blend, channel_sums,
-    max_pool2, max_pool2_backward, norm_act, norm_act_backward, norm_act_in_place, pooled, prelu,
-    prelu_backward, reference, softmax, to_blocked, to_nchw, weigh, weigh_backward,
+    Adam, BLOCK, Blocked, Buffer, Change, Conv, Depthwise, Isa, Kind, NormAct, Resample, add, blend,
+    channel_sums, max_pool2, max_pool2_backward, norm_act, norm_act_backward, pooled, prelu, prelu_backward,
+    reference, softmax, to_blocked, to_nchw, weigh, weigh_backward,
 };
 
 /// Values in (−1, 1) by a congruential generator.
@@ -87,8 +87,8 @@ fn measured_agrees(conv: Conv, isa: Isa, x: &[f32], weight: &[f32], bias: &[f32]
     for groups in [1, conv.c_out] {
         let params = NormAct { gamma: &ones, beta: &ones, slope: &ones, mask: None, groups, epsilon: 1e-3 };
         let [mut known, mut own] = [littered(shape), littered(shape)];
-        norm_act(isa, shape, &z, moments.clone(), params, &mut known);
-        norm_act(isa, shape, expected, None, params, &mut own);
+        norm_act(isa, shape, Change::elsewhere(&z, &mut known), moments.clone(), params);
+        norm_act(isa, shape, Change::elsewhere(expected, &mut own), None, params);
         tidy(shape, &known);
         close(&known, &own, 1e-4);
     }
@@ -148,16 +148,19 @@ fn norm_agrees(shape: Blocked, groups: usize, masked: bool, mean: f32, seed: u64
     let (xb, dyb) = (blocked(shape, &x), blocked(shape, &dy));
     for isa in Isa::available() {
         let mut out = littered(shape);
-        let stats = norm_act(isa, shape, &xb, None, params, &mut out);
+        let stats = norm_act(isa, shape, Change::elsewhere(&xb, &mut out), None, params);
         tidy(shape, &out);
         close(&plain(shape, &out), &y, 1e-4);
         let mut own = blocked(shape, &x);
-        norm_act_in_place(isa, shape, &mut own, None, params);
+        norm_act(isa, shape, Change::in_place(&mut own), None, params);
         assert_eq!(&own[..], &out[..]);
         let mut back = littered(shape);
-        let grads = norm_act_backward(isa, shape, &xb, params, &stats, &dyb, &mut back);
+        let grads = norm_act_backward(isa, shape, &xb, params, &stats, Change::elsewhere(&dyb, &mut back));
         tidy(shape, &back);
         close(&plain(shape, &back), &dx, 2e-4);
+        let mut own = dyb.clone();
+        let again = norm_act_backward(isa, shape, &xb, params, &stats, Change::in_place(&mut own));
+        assert_eq!((&own[..], &again), (&back[..], &grads), "in place");
         close(&grads.gamma, &dgamma, 2e-4);
         close(&grads.beta, &dbeta, 2e-4);
         close(&grads.slope, &dslope, 2e-4);
@@ -254,15 +257,24 @@ proptest! {
         let average = reference::blend(alpha, &old, &gradient);
         for isa in Isa::available() {
             let (mut m, mut v, mut new) = (first.clone(), second.clone(), vec![f32::NAN; len]);
-            step.step(isa, &old, &gradient, [&mut m, &mut v], &mut new);
+            step.step(isa, Change::elsewhere(&old, &mut new), &gradient, [&mut m, &mut v]);
             [&new, &m, &v].into_iter().zip(&expected).for_each(|(got, expected)| close(got, expected, 1e-5));
+            let in_place = |change: &dyn Fn(Change<'_>), expected: &[f32]| {
+                let mut own = old.clone();
+                change(Change::in_place(&mut own));
+                assert_eq!(own, expected, "in place");
+            };
+            let again = |weights: Change<'_>| step.step(isa, weights, &gradient, [&mut first.clone(), &mut second.clone()]);
+            in_place(&again, &new);
             let mut blended = vec![f32::NAN; len];
-            blend(isa, alpha, &old, &gradient, &mut blended);
+            blend(isa, alpha, Change::elsewhere(&old, &mut blended), &gradient);
             close(&blended, &average, 1e-6);
+            in_place(&|average| blend(isa, alpha, average, &gradient), &blended);
             let mut sum = vec![f32::NAN; len];
-            add(isa, &old, &gradient, &mut sum);
+            add(isa, Change::elsewhere(&old, &mut sum), &gradient);
             let expected: Vec<f32> = old.iter().zip(&gradient).map(|(a, b)| a + b).collect();
             assert_eq!(sum, expected);
+            in_place(&|values| add(isa, values, &gradient), &sum);
         }
     }
 

@@ -5,12 +5,13 @@
 //! `∂slope = Σ m · ∂y · min(γ x̂ + β, 0)`. What `∂x` sums to over a channel follows from the same sums.
 
 use super::{NormAct, NormStats, Part, Sums, affine, channels, each_part, mask_lanes, twice};
-use crate::parallel::{Shared, each};
+use crate::change::Change;
+use crate::parallel::{Shared, Source, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, LANES, Simd};
 
 /// Gradients of the parameters, one value a channel.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct NormGradients {
     /// Of `γ`.
     pub gamma: Vec<f32>,
@@ -25,8 +26,7 @@ pub struct NormGradients {
 /// Of each channel of a plane: `Σ g`, `Σ g x̂`, `Σ m ∂y min(·, 0)`.
 type Partial = [[f64; BLOCK]; 3];
 
-/// The gradient of [`norm_act`](super::norm_act): `dx` from its input `x`, its statistics and `dy`, with
-/// its halo.
+/// The gradient of [`norm_act`](super::norm_act): that of its output becomes that of its input `x`, with the halo.
 ///
 /// # Panics
 /// If a length is not that of the shape, or the groups do not divide the channels.
@@ -36,16 +36,15 @@ pub fn norm_act_backward(
     x: &[f32],
     params: NormAct<'_>,
     stats: &NormStats,
-    dy: &[f32],
-    dx: &mut [f32],
+    gradient: Change<'_>,
 ) -> NormGradients {
+    shape.check_len(gradient.len());
+    let (dy, dx) = gradient.ends();
     params.check(shape);
     shape.check(x);
-    shape.check(dy);
-    shape.check(dx);
     let planes = shape.n * shape.blocks();
     let (mut partial, mut bias) = (vec![Partial::default(); planes], vec![[0.0; BLOCK]; planes]);
-    let (found, biases, dx) = (Shared::new(&mut partial), Shared::new(&mut bias), Shared::new(dx));
+    let (found, biases) = (Shared::new(&mut partial), Shared::new(&mut bias));
     let job = Job { shape, x, params, stats, dy };
     each_part(shape, params.groups, |part| {
         let of_part = |i| part.planes.start + i;
@@ -101,7 +100,7 @@ struct Job<'a> {
     x: &'a [f32],
     params: NormAct<'a>,
     stats: &'a NormStats,
-    dy: &'a [f32],
+    dy: Source,
 }
 
 impl Job<'_> {
@@ -167,7 +166,7 @@ impl Kernel for Reduce<'_> {
         // a slot of its own.
         unsafe {
             let start = self.plane * shape.plane();
-            let (x, dy) = (self.job.x.as_ptr().add(start), self.job.dy.as_ptr().add(start));
+            let (x, dy) = (self.job.x.as_ptr().add(start), self.job.dy.at(start));
             for y in 1..=shape.h {
                 let row = y * shape.row() + BLOCK;
                 sums.make_room(s, shape.w.div_ceil(2));
@@ -218,10 +217,11 @@ impl Kernel for Apply<'_> {
             let [g, _] = common.pixels(s, x, dy);
             s.fma(g, of_g, s.fnma(x, of_x, rest))
         };
-        // SAFETY: as in `Reduce`; each task writes a plane of its own.
+        // SAFETY: as in `Reduce`; each task writes a plane of its own, and where that is `dy`'s, each value is read before it
+        // is written.
         unsafe {
             let start = self.plane * shape.plane();
-            let (x, dy) = (self.job.x.as_ptr().add(start), self.job.dy.as_ptr().add(start));
+            let (x, dy) = (self.job.x.as_ptr().add(start), self.job.dy.at(start));
             let dx = self.dx.at(start);
             for y in 1..=shape.h {
                 let row = y * shape.row() + BLOCK;

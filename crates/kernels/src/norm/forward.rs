@@ -2,53 +2,24 @@
 
 use super::moments::{ChannelMoments, Measure, Moments};
 use super::{NormAct, NormStats, Part, Stats, affine, channels, each_part, mask_lanes};
+use crate::change::Change;
 use crate::parallel::{Shared, Source, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, Simd};
 
-/// `y = m · prelu(norm(x))`, with its halo; `known` are the moments of `x`, if whoever made it measured them.
+/// `values` become `m · prelu(norm(values))`, with the halo; `known` are their moments, if whoever made them measured them.
 ///
 /// # Panics
 /// If a length is not that of the shape, or the groups do not divide the channels.
 pub fn norm_act(
     isa: Isa,
     shape: Blocked,
-    x: &[f32],
-    known: Option<ChannelMoments>,
-    params: NormAct<'_>,
-    y: &mut [f32],
-) -> NormStats {
-    shape.check(x);
-    shape.check(y);
-    run(isa, shape, Source::new(x.as_ptr()), known, params, Shared::new(y))
-}
-
-/// [`norm_act`] over its own input.
-///
-/// # Panics
-/// As [`norm_act`].
-pub fn norm_act_in_place(
-    isa: Isa,
-    shape: Blocked,
-    x: &mut [f32],
+    values: Change<'_>,
     known: Option<ChannelMoments>,
     params: NormAct<'_>,
 ) -> NormStats {
-    shape.check(x);
-    let x = x.as_mut_ptr();
-    // SAFETY: the slice is ours for the length of the call, and only these two pointers look into it.
-    let y = Shared::new(unsafe { std::slice::from_raw_parts_mut(x, shape.len()) });
-    run(isa, shape, Source::new(x), known, params, y)
-}
-
-fn run(
-    isa: Isa,
-    shape: Blocked,
-    x: Source,
-    known: Option<ChannelMoments>,
-    params: NormAct<'_>,
-    y: Shared,
-) -> NormStats {
+    shape.check_len(values.len());
+    let (x, y) = values.ends();
     params.check(shape);
     if let Some(known) = &known {
         known.check(shape);

@@ -14,7 +14,7 @@ mod forward;
 mod moments;
 
 pub use backward::{NormGradients, norm_act_backward};
-pub use forward::{norm_act, norm_act_in_place};
+pub use forward::norm_act;
 pub use moments::ChannelMoments;
 pub(crate) use moments::{Measuring, Stretch};
 

@@ -64,7 +64,7 @@ impl BlockedOps for Flex {
         epsilon: f32,
     ) -> Cpu {
         let [gamma, beta, slope] = [gamma, beta, slope].map(Values::new);
-        norm_act::Layer { gamma, beta, slope, mask, groups, epsilon }.forward(&Values::new(x)).0
+        norm_act::Layer { gamma, beta, slope, mask, groups, epsilon }.infer(x)
     }
 
     fn blocked_max_pool2(x: Cpu) -> Cpu {

@@ -7,13 +7,12 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use tomosieve_kernels::{
-    Buffer, ChannelMoments, Conv, Isa, Kind, NormGradients, NormStats, norm_act_backward, norm_act_in_place,
-    together,
+    Buffer, Change, ChannelMoments, Conv, Isa, Kind, NormGradients, NormStats, norm_act, together,
 };
 
 use super::frozen;
 use super::layout::Tracked;
-use super::norm_act;
+use super::norm_act::Layer as Norm;
 use super::storage::{Cpu, Values, tensor, vector};
 
 /// Everything but the activation that comes in.
@@ -21,7 +20,7 @@ use super::storage::{Cpu, Values, tensor, vector};
 pub(super) struct Layer {
     pub(super) weight: Values,
     pub(super) bias: Values,
-    pub(super) after: norm_act::Layer,
+    pub(super) after: Norm,
 }
 
 impl Layer {
@@ -39,7 +38,7 @@ impl Layer {
     pub(super) fn infer(&self, x: &Values) -> Cpu {
         let (conv, z) = together(|| {
             let (conv, mut z, moments) = self.convolve(x);
-            norm_act_in_place(Isa::best(), conv.output(), &mut z, moments, self.after.norm());
+            norm_act(Isa::best(), conv.output(), Change::in_place(&mut z), moments, self.after.norm());
             (conv, z)
         });
         tensor(z, conv.output().dims())
@@ -51,7 +50,7 @@ impl Layer {
             let (conv, z, moments) = self.convolve(&x);
             let mut y = Buffer::dirty(conv.output().len());
             let norm = self.after.norm();
-            let stats = tomosieve_kernels::norm_act(Isa::best(), conv.output(), &z, moments, norm, &mut y);
+            let stats = norm_act(Isa::best(), conv.output(), Change::elsewhere(&z, &mut y), moments, norm);
             (conv, z, y, stats)
         });
         (tensor(y, conv.output().dims()), Arc::new(Saved { layer: self, conv, x, z, stats }))
@@ -79,11 +78,11 @@ struct Found {
 
 impl Saved {
     /// The gradients, of input and weight only where wanted.
-    fn backward(&self, dy: &[f32], of_x: bool, of_weight: bool) -> Found {
+    fn backward(&self, dy: Cpu, of_x: bool, of_weight: bool) -> Found {
         let Self { layer, conv, x, z, stats } = self;
         let isa = Isa::best();
-        let mut dz = Buffer::dirty(z.len());
-        let norm = norm_act_backward(isa, conv.output(), z, layer.after.norm(), stats, dy, &mut dz);
+        let (dz, norm) = layer.after.backward(z, conv.output(), stats, dy);
+        let dz = Values::new(dz);
         let weight = of_weight.then(|| {
             let mut dw = Buffer::dirty(conv.weights());
             conv.backward_weight(isa, x, &dz, &mut dw);
@@ -105,10 +104,10 @@ impl Backward<Flex, 6> for Activated {
     type State = State;
 
     fn backward(self, ops: Ops<State, 6>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let dy = Values::new(grads.consume::<Flex>(&ops.node));
+        let dy = grads.consume::<Flex>(&ops.node);
         let [of_x, of_weight, of_bias, of_gamma, of_beta, of_slope] = ops.parents;
         let saved = &*ops.state;
-        let Found { norm, x, weight } = together(|| saved.backward(&dy, of_x.is_some(), of_weight.is_some()));
+        let Found { norm, x, weight } = together(|| saved.backward(dy, of_x.is_some(), of_weight.is_some()));
         if let (Some(node), Some(dx)) = (of_x, x) {
             grads.register::<Flex>(node.id, tensor(dx, saved.conv.input.dims()));
         }
@@ -138,7 +137,7 @@ pub(super) fn tracked<C: CheckpointStrategy>(
     let values = |t: Tracked<C>| Values::new(t.into_primitive());
     let x = values(x);
     let [weight, bias, gamma, beta, slope] = parents.map(values);
-    let after = norm_act::Layer { gamma, beta, slope, mask, groups, epsilon };
+    let after = Norm { gamma, beta, slope, mask, groups, epsilon };
     let layer = Layer { weight, bias, after };
     match Activated.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(op) => {

@@ -7,10 +7,12 @@ use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use tomosieve_kernels::{Blocked, Buffer, Isa, NormAct, NormStats, norm_act, norm_act_backward};
+use tomosieve_kernels::{
+    Blocked, Buffer, Change, Isa, NormAct, NormGradients, NormStats, norm_act, norm_act_backward,
+};
 
 use super::layout::Tracked;
-use super::storage::{Cpu, Values, tensor, vector};
+use super::storage::{Cpu, Values, changed, tensor, vector};
 
 /// Everything but the activation that comes in.
 #[derive(Debug)]
@@ -40,12 +42,29 @@ impl Layer {
         x.blocked(self.gamma.len())
     }
 
+    /// The output alone.
+    pub(super) fn infer(&self, x: Cpu) -> Cpu {
+        let shape = self.shape(&Values::new(x.clone()));
+        changed(x, |x| norm_act(Isa::best(), shape, x, None, self.norm())).0
+    }
+
     /// The output and the norm's statistics.
-    pub(super) fn forward(&self, x: &Values) -> (Cpu, NormStats) {
+    fn train(&self, x: &Values) -> (Cpu, NormStats) {
         let shape = self.shape(x);
         let mut y = Buffer::dirty(shape.len());
-        let stats = norm_act(Isa::best(), shape, x, None, self.norm(), &mut y);
+        let stats = norm_act(Isa::best(), shape, Change::elsewhere(x, &mut y), None, self.norm());
         (tensor(y, shape.dims()), stats)
+    }
+
+    /// The gradients of the input `x` and of the parameters.
+    pub(super) fn backward(
+        &self,
+        x: &[f32],
+        shape: Blocked,
+        stats: &NormStats,
+        dy: Cpu,
+    ) -> (Cpu, NormGradients) {
+        changed(dy, |dy| norm_act_backward(Isa::best(), shape, x, self.norm(), stats, dy))
     }
 }
 
@@ -59,14 +78,12 @@ impl Backward<Flex, 4> for Activated {
     type State = State;
 
     fn backward(self, ops: Ops<State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let dy = Values::new(grads.consume::<Flex>(&ops.node));
+        let dy = grads.consume::<Flex>(&ops.node);
         let [of_x, of_gamma, of_beta, of_slope] = ops.parents;
         let (layer, x, stats) = &*ops.state;
-        let shape = layer.shape(x);
-        let mut dx = Buffer::dirty(shape.len());
-        let norm = norm_act_backward(Isa::best(), shape, x, layer.norm(), stats, &dy, &mut dx);
+        let (dx, norm) = layer.backward(x, layer.shape(x), stats, dy);
         if let Some(node) = of_x {
-            grads.register::<Flex>(node.id, tensor(dx, shape.dims()));
+            grads.register::<Flex>(node.id, dx);
         }
         for (parent, values) in [(of_gamma, norm.gamma), (of_beta, norm.beta), (of_slope, norm.slope)] {
             if let Some(node) = parent {
@@ -90,7 +107,7 @@ pub(super) fn tracked<C: CheckpointStrategy>(
     let x = values(x);
     let [gamma, beta, slope] = parents.map(values);
     let layer = Layer { gamma, beta, slope, mask, groups, epsilon };
-    let (y, stats) = layer.forward(&x);
+    let (y, stats) = layer.train(&x);
     match Activated.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(op) => op.finish(Arc::new((layer, x, stats)), y),
         OpsKind::UnTracked(op) => op.finish(y),

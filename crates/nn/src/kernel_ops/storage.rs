@@ -1,9 +1,9 @@
 //! Between burn's storage and the kernels' slices, without copies.
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{AllocationProperty, Bytes, DType, Flex, FlexDevice, TensorData, ops::FloatTensorOps};
+use burn::backend::{DType, Flex, FlexDevice, TensorData, ops::FloatTensorOps};
 use burn::tensor::Shape;
-use tomosieve_kernels::{BLOCK, Blocked, Buffer};
+use tomosieve_kernels::{BLOCK, Blocked, Buffer, Change};
 
 /// A tensor of the CPU back end.
 pub(super) type Cpu = FloatTensor<Flex>;
@@ -55,13 +55,28 @@ impl std::ops::Deref for Values {
 
 /// The values of a buffer for a tensor on any device, without a copy on the CPU.
 pub fn data(values: Buffer, dims: impl Into<Shape>) -> TensorData {
-    let bytes = Bytes::from_shared(bytes::Bytes::from_owner(values), AllocationProperty::Other);
-    TensorData::from_bytes(bytes, dims, DType::F32)
+    TensorData::from_bytes(values.into(), dims, DType::F32)
 }
 
 /// A tensor that owns a buffer.
 pub(super) fn tensor(values: Buffer, dims: impl Into<Shape>) -> Cpu {
     Flex::float_from_data(data(values, dims), &FlexDevice)
+}
+
+/// What `change` makes of a tensor and what it finds on the way. The tensor's own memory is used again if nobody else has it.
+pub(super) fn changed<R>(mut tensor: Cpu, change: impl FnOnce(Change<'_>) -> R) -> (Cpu, R) {
+    let whole = Some((0, tensor.storage::<f32>().len()));
+    if tensor.layout().contiguous_offsets() == whole
+        && let Some(values) = tensor.try_storage_mut()
+    {
+        let found = change(Change::in_place(values));
+        return (tensor, found);
+    }
+    let shape = tensor.layout().shape().clone();
+    let before = Values::new(tensor);
+    let mut after = Buffer::dirty(before.len());
+    let found = change(Change::elsewhere(&before, &mut after));
+    (self::tensor(after, shape), found)
 }
 
 /// A tensor of a few values.

@@ -3,9 +3,9 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
-use tomosieve_kernels::{Adam, Buffer, Isa, add as add_values, blend as blend_values, together};
+use tomosieve_kernels::{Adam, Change, Isa, add as add_values, blend as blend_values, together};
 
-use super::storage::{Cpu, Values, tensor};
+use super::storage::{Cpu, Values, changed};
 
 /// The operations, on primitive tensors.
 #[backend_extension(Flex)]
@@ -46,34 +46,27 @@ pub fn blend<const D: usize>(average: Tensor<D>, value: Tensor<D>, alpha: f64) -
 
 impl UpdateOps for Flex {
     fn update_adam(old: Cpu, gradient: Cpu, first: Cpu, second: Cpu, step: Adam) -> (Cpu, Cpu, Cpu) {
-        let shape = old.layout().shape().clone();
-        let [old, gradient] = [old, gradient].map(Values::new);
+        let gradient = Values::new(gradient);
         let [mut first, mut second] = [first, second].map(in_order);
-        let mut new = Buffer::dirty(old.len());
         let moments = [first.storage_mut::<f32>(), second.storage_mut::<f32>()];
-        together(|| step.step(Isa::best(), &old, &gradient, moments, &mut new));
-        (tensor(new, shape), first, second)
+        let (new, ()) = changed(old, |old| together(|| step.step(Isa::best(), old, &gradient, moments)));
+        (new, first, second)
     }
 
     fn update_blend(average: Cpu, value: Cpu, alpha: f64) -> Cpu {
-        combined(average, value, |average, value, new| {
-            blend_values(Isa::best(), alpha, average, value, new);
-        })
+        combined(average, value, |average, value| blend_values(Isa::best(), alpha, average, value))
     }
 }
 
 /// `a + b`
 pub(super) fn sum(a: Cpu, b: Cpu) -> Cpu {
-    combined(a, b, |a, b, sum| add_values(Isa::best(), a, b, sum))
+    combined(a, b, |a, b| add_values(Isa::best(), a, b))
 }
 
-/// A tensor of the shape of `a`, whose values `with` writes from those of both.
-fn combined(a: Cpu, b: Cpu, with: impl FnOnce(&[f32], &[f32], &mut [f32]) + Send) -> Cpu {
-    let shape = a.layout().shape().clone();
-    let [a, b] = [a, b].map(Values::new);
-    let mut new = Buffer::dirty(a.len());
-    together(|| with(&a, &b, &mut new));
-    tensor(new, shape)
+/// What `with` makes of `a` by the values of `b`.
+fn combined(a: Cpu, b: Cpu, with: impl FnOnce(Change<'_>, &[f32]) + Send) -> Cpu {
+    let b = Values::new(b);
+    changed(a, |a| together(|| with(a, &b))).0
 }
 
 /// The tensor with nothing but its values in its storage, to be changed in place.
