@@ -4,7 +4,7 @@
 //! `∂x = (γ g − Σ γ g / N − x̂ Σ γ g x̂ / N) / √(σ² + ε)`, `∂γ = Σ g x̂`, `∂β = Σ g` and
 //! `∂slope = Σ m · ∂y · min(γ x̂ + β, 0)`. What `∂x` sums to over a channel follows from the same sums.
 
-use super::{NormAct, NormStats, Part, Sums, affine, channels, each_part, mask_lanes, twice};
+use super::{NormAct, NormStats, Part, Sums, affine, channels, each_part, mask_lanes, share_line, twice};
 use crate::change::Change;
 use crate::parallel::{Shared, Source, each};
 use crate::shape::{BLOCK, Blocked};
@@ -221,17 +221,19 @@ impl Kernel for Apply<'_> {
         // is written.
         unsafe {
             let start = self.plane * shape.plane();
-            let (x, dy) = (self.job.x.as_ptr().add(start), self.job.dy.at(start));
-            let dx = self.dx.at(start);
+            let (x, dy, dx) = (self.job.x.as_ptr(), self.job.dy.at(0), self.dx.at(0));
             for y in 1..=shape.h {
-                let row = y * shape.row() + BLOCK;
-                for at in (row..row + shape.w / 2 * 2 * BLOCK).step_by(2 * BLOCK) {
-                    s.store(dx.add(at), of(s.load(x.add(at)), s.load(dy.add(at))));
-                }
-                if shape.w % 2 == 1 {
-                    let at = row + (shape.w - 1) * BLOCK;
-                    let [x, dy] = [x, dy].map(|values| s.load2(values.add(at), values.add(at)));
-                    s.store_low(dx.add(at), of(x, dy));
+                let mut at = start + y * shape.row() + BLOCK;
+                let end = at + shape.w * BLOCK;
+                while at < end {
+                    if share_line(at, end) {
+                        s.store(dx.add(at), of(s.load(x.add(at)), s.load(dy.add(at))));
+                        at += LANES;
+                    } else {
+                        let [x, dy] = [x, dy].map(|values| s.load2(values.add(at), values.add(at)));
+                        s.store_low(dx.add(at), of(x, dy));
+                        at += BLOCK;
+                    }
                 }
             }
             shape.clear_plane_halo(self.dx.part(start, shape.plane()));

@@ -1,11 +1,11 @@
 //! The forward pass.
 
 use super::moments::{ChannelMoments, Measure, Moments};
-use super::{NormAct, NormStats, Part, Stats, affine, channels, each_part, mask_lanes};
+use super::{NormAct, NormStats, Part, Stats, affine, channels, each_part, mask_lanes, share_line};
 use crate::change::Change;
 use crate::parallel::{Shared, Source, each};
 use crate::shape::{BLOCK, Blocked};
-use crate::simd::{Isa, Kernel, Simd};
+use crate::simd::{Isa, Kernel, LANES, Simd};
 
 /// `values` become `m · prelu(norm(values))`, with the halo; `known` are their moments, if whoever made them measured them.
 ///
@@ -99,16 +99,18 @@ impl Kernel for Apply<'_> {
         // SAFETY: the plane lies within the shape, for which the caller checked the pointers; each task writes a plane of its
         // own, and where the input is the output, each value is read before it is written.
         unsafe {
-            let (x, y) = (self.x.at(plane * shape.plane()), self.y.at(plane * shape.plane()));
+            let (start, x, y) = (plane * shape.plane(), self.x.at(0), self.y.at(0));
             for row in 1..=shape.h {
-                let start = row * shape.row() + BLOCK;
-                let (from, to) = (x.add(start), y.add(start));
-                for at in (0..shape.w / 2 * 2 * BLOCK).step_by(2 * BLOCK) {
-                    s.store(to.add(at), of(s.load(from.add(at))));
-                }
-                if shape.w % 2 == 1 {
-                    let at = (shape.w - 1) * BLOCK;
-                    s.store_low(to.add(at), of(s.load2(from.add(at), from.add(at))));
+                let mut at = start + row * shape.row() + BLOCK;
+                let end = at + shape.w * BLOCK;
+                while at < end {
+                    if share_line(at, end) {
+                        s.store(y.add(at), of(s.load(x.add(at))));
+                        at += LANES;
+                    } else {
+                        s.store_low(y.add(at), of(s.load2(x.add(at), x.add(at))));
+                        at += BLOCK;
+                    }
                 }
             }
             shape.clear_plane_halo(self.y.part(plane * shape.plane(), shape.plane()));

@@ -108,6 +108,13 @@ fn each_part(shape: Blocked, groups: usize, task: impl Fn(Part) + Sync + Send) {
     });
 }
 
+/// Whether the pixel at value `at` and the next one, both before `end`, share a cache line: a register of 512 bits that lies
+/// across lines is loaded and stored at half the rate.
+#[inline(always)]
+fn share_line(at: usize, end: usize) -> bool {
+    at.is_multiple_of(LANES) && at + LANES <= end
+}
+
 /// Eight values twice over, for two pixels.
 #[inline(always)]
 pub(crate) fn twice(values: &[f32]) -> [f32; LANES] {
