@@ -296,7 +296,7 @@ impl Inference {
         let region = Region::slab(shape, 0..SLICES)?;
         let mut values = vec![0.0; region.voxels()];
         self.volume.read(&region, &mut values)?;
-        values.iter_mut().for_each(|v| *v = self.sweep.scale.apply(*v));
+        self.sweep.scale.apply_all(&mut values);
         Ok(values)
     }
 }

@@ -180,7 +180,7 @@ impl Sweep {
             let region = Region::slab(shape, slab.with_halo.clone())?;
             let grey = &mut slab_values[..region.voxels()];
             reader.read(&region, grey)?;
-            grey.par_iter_mut().with_min_len(1 << 14).for_each(|v| *v = self.scale.apply(*v));
+            self.scale.apply_all(grey);
             let at = |z: usize, offset: isize| {
                 let at = reflect(z as isize + offset, shape.z) - slab.with_halo.start;
                 &grey[at * plane..(at + 1) * plane]
@@ -208,7 +208,6 @@ impl Sweep {
         look: &Look<'_>,
         into: &mut [f32],
     ) {
-        into.fill(0.0);
         let [height, width] = tiles.size();
         let plane = height * width;
         let windows: Vec<_> = tiles.iter().collect();
@@ -218,7 +217,7 @@ impl Sweep {
         let jobs: Vec<_> = (0..neighbours.len())
             .flat_map(|slice| batches.clone().map(move |windows| (slice, windows)))
             .collect();
-        for jobs in jobs.chunks(lanes.count() * Self::ROUNDS) {
+        for (round, jobs) in jobs.chunks(lanes.count() * Self::ROUNDS).enumerate() {
             let found = lanes.map(jobs.to_vec(), |(slice, windows)| {
                 let mut images = Buffer::dirty(windows.len() * self.slices * plane);
                 let mut rows = images.chunks_exact_mut(width);
@@ -233,6 +232,9 @@ impl Sweep {
             });
             into.par_chunks_mut(shape.slice_voxels()).enumerate().for_each(|(i, into)| {
                 let (slice, class) = (i / self.classes, i % self.classes);
+                if round == 0 {
+                    into.fill(0.0);
+                }
                 let of_slice = jobs.iter().zip(&found).filter(|((of, _), _)| *of == slice);
                 let of_windows = of_slice.flat_map(|((_, windows), found)| {
                     windows.iter().zip(found.chunks_exact(self.classes * plane))

@@ -157,7 +157,7 @@ impl Pool {
                 reader.read(&part, raw)?;
                 let labels = &mut labels[z * layer..(z + depth) * layer];
                 labelling.label(&part, raw, labels)?;
-                raw.par_iter_mut().for_each(|v| *v = scale.apply(*v));
+                scale.apply_all(raw);
                 if let Some(rims) = labelling.rims() {
                     let slices = raw.par_chunks(layer).zip(labels.par_chunks_mut(layer));
                     slices.for_each(|(values, labels)| rims.resolve(values, labels, region.size[2]));

@@ -1,5 +1,6 @@
 //! The robust scaling of grey values to [0, 1] (Sec. III-C).
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tomosieve_cluster::Histogram;
 
@@ -28,5 +29,11 @@ impl Scale {
     #[inline]
     pub fn apply(&self, value: f32) -> f32 {
         if value.is_finite() { ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0) } else { 0.0 }
+    }
+
+    /// Scales all values, on all threads of the current pool.
+    pub fn apply_all(&self, values: &mut [f32]) {
+        let part = |values: &mut [f32]| values.iter_mut().for_each(|value| *value = self.apply(*value));
+        values.par_chunks_mut(1 << 14).for_each(part);
     }
 }

@@ -217,6 +217,6 @@ fn grey_values(context: &Context<'_>, z: usize, scale: Scale) -> Result<Vec<f32>
     let mut values = vec![0.0; shape.slice_voxels()];
     let stage1 = context.stage1()?;
     context.volume(&stage1).read(&Region::slab(shape, z..z + 1)?, &mut values)?;
-    values.iter_mut().for_each(|value| *value = scale.apply(*value));
+    scale.apply_all(&mut values);
     Ok(values)
 }
