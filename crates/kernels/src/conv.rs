@@ -4,6 +4,7 @@
 //! `[c_in, c_out, 2, 2]`.
 
 use crate::buffer::Buffer;
+use crate::input::Input;
 use crate::norm::ChannelMoments;
 use crate::shape::Blocked;
 use crate::simd::Isa;
@@ -91,7 +92,15 @@ impl Conv {
     ///
     /// # Panics
     /// If a length is not that of its shape.
-    pub fn forward(self, isa: Isa, x: &[f32], weight: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    pub fn forward<'a>(
+        self,
+        isa: Isa,
+        x: impl Into<Input<'a>>,
+        weight: &[f32],
+        bias: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        let x = x.into();
         if let Some(job) = self.stencil() {
             job.convolve(isa, x, weight, bias, y);
         } else {
@@ -105,16 +114,16 @@ impl Conv {
     ///
     /// # Panics
     /// If a length is not that of its shape, or the kind another.
-    pub fn forward_measured(
+    pub fn forward_measured<'a>(
         self,
         isa: Isa,
-        x: &[f32],
+        x: impl Into<Input<'a>>,
         (weight, prepared): (&[f32], Option<&[f32]>),
         bias: Option<&[f32]>,
         y: &mut [f32],
     ) -> Option<ChannelMoments> {
         assert_eq!(self.kind, Kind::Square, "a convolution before a norm");
-        winograd::convolve(isa, self.input, x, (self.filters(weight), prepared), bias, y, true)
+        winograd::convolve(isa, self.input, x.into(), (self.filters(weight), prepared), bias, y, true)
     }
 
     /// The weights of a [`Kind::Square`] in the form that [`Conv::forward_prepared`] takes, four times their size;
@@ -131,16 +140,17 @@ impl Conv {
     ///
     /// # Panics
     /// If a length is not that of its shape, or the kind has no such form.
-    pub fn forward_prepared(
+    pub fn forward_prepared<'a>(
         self,
         isa: Isa,
-        x: &[f32],
+        x: impl Into<Input<'a>>,
         (weight, prepared): (&[f32], &[f32]),
         bias: Option<&[f32]>,
         y: &mut [f32],
     ) {
         assert_eq!(self.kind, Kind::Square, "a convolution with prepared weights");
-        winograd::convolve(isa, self.input, x, (self.filters(weight), Some(prepared)), bias, y, false);
+        let filters = (self.filters(weight), Some(prepared));
+        winograd::convolve(isa, self.input, x.into(), filters, bias, y, false);
         self.output().clear_halo(y);
     }
 
@@ -154,10 +164,10 @@ impl Conv {
     /// If a length is not that of its shape.
     pub fn backward_input(self, isa: Isa, dy: &[f32], weight: &[f32], dx: &mut [f32]) {
         if let Some(job) = self.turned() {
-            job.convolve(isa, dy, weight, None, dx);
+            job.convolve(isa, dy.into(), weight, None, dx);
         } else {
             let filters = Filters::new(weight, self.c_out, self.input.c, Turn::Backward);
-            winograd::convolve(isa, self.output(), dy, (filters, None), None, dx, false);
+            winograd::convolve(isa, self.output(), dy.into(), (filters, None), None, dx, false);
         }
         self.input.clear_halo(dx);
     }

@@ -1,5 +1,6 @@
 //! Maximum of 2×2 pixels, stride 2; a last odd row or column is left out.
 
+use crate::input::Input;
 use crate::parallel::{Shared, each};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::{Isa, Kernel, Simd};
@@ -13,8 +14,9 @@ pub fn pooled(shape: Blocked) -> Blocked {
 ///
 /// # Panics
 /// If the lengths are not those of the shapes.
-pub fn max_pool2(isa: Isa, shape: Blocked, x: &[f32], y: &mut [f32]) {
-    shape.check(x);
+pub fn max_pool2<'a>(isa: Isa, shape: Blocked, x: impl Into<Input<'a>>, y: &mut [f32]) {
+    let x = x.into();
+    x.check(shape);
     pooled(shape).check(y);
     let y = Shared::new(y);
     each(shape.n * shape.blocks(), |plane| isa.run(Forward { shape, plane, x, y }));
@@ -35,7 +37,7 @@ pub fn max_pool2_backward(isa: Isa, shape: Blocked, x: &[f32], dy: &[f32], dx: &
 struct Forward<'a> {
     shape: Blocked,
     plane: usize,
-    x: &'a [f32],
+    x: Input<'a>,
     y: Shared,
 }
 
@@ -43,7 +45,8 @@ impl Kernel for Forward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let (shape, out) = (self.shape, pooled(self.shape));
-        let x = &self.x[self.plane * shape.plane()..][..shape.plane()];
+        let x = &self.x.values[self.plane * shape.plane()..][..shape.plane()];
+        let active = self.x.active(s, self.plane);
         // SAFETY: each task has a plane of its own, and two pixels are handled at once only where both
         // exist.
         unsafe {
@@ -54,7 +57,13 @@ impl Kernel for Forward<'_> {
                 let to = y.as_mut_ptr().add((row + 1) * out.row() + BLOCK);
                 for pixel in (0..out.w).step_by(2) {
                     let two = pixel + 1 < out.w;
-                    let [a, b, c, d] = window(s, from.add(pixel * 2 * BLOCK), shape.row(), two);
+                    let mut inputs = window(s, from.add(pixel * 2 * BLOCK), shape.row(), two);
+                    if let Some(active) = active {
+                        for input in &mut inputs {
+                            *input = active.of(s, *input);
+                        }
+                    }
+                    let [a, b, c, d] = inputs;
                     let most = s.max(s.max(a, b), s.max(c, d));
                     if two {
                         s.store(to.add(pixel * BLOCK), most);

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use tomosieve_kernels::{
-    Adam, BLOCK, Blocked, Buffer, Change, Conv, Depthwise, Isa, Kind, NormAct, Resample, add, blend,
-    channel_sums, max_pool2, max_pool2_backward, norm_act, norm_act_backward, pooled, prelu, prelu_backward,
-    reference, softmax, to_blocked, to_nchw, weigh, weigh_backward,
+    Adam, BLOCK, Blocked, Buffer, Change, Conv, Deferred, Depthwise, Input, Isa, Kind, NormAct, Resample,
+    add, blend, channel_sums, max_pool2, max_pool2_backward, norm_act, norm_act_backward, pooled, prelu,
+    prelu_backward, reference, softmax, to_blocked, to_nchw, weigh, weigh_backward,
 };
 
 /// Values in (−1, 1) by a congruential generator.
@@ -94,6 +94,29 @@ fn measured_agrees(conv: Conv, isa: Isa, x: &[f32], weight: &[f32], bias: &[f32]
     }
 }
 
+/// What reads values whose norm is left to it finds, to the last bit, what it would find had the norm been applied before;
+/// beside the pixels there may be anything then.
+fn deferred_agrees(isa: Isa, shape: Blocked, x: &[f32], seed: u64, read: impl Fn(Input<'_>) -> Buffer) {
+    let [gamma, beta, slope] = [5, 6, 7].map(|s| noise(shape.c, seed + s));
+    let groups = if shape.c.is_multiple_of(2) { 2 } else { 1 };
+    let params = NormAct { gamma: &gamma, beta: &beta, slope: &slope, mask: None, groups, epsilon: 1e-3 };
+    let (mut raw, mut applied) = (littered(shape), littered(shape));
+    let pixels = blocked(shape, x);
+    norm_act(isa, shape, Change::elsewhere(&pixels, &mut applied), None, params);
+    for n in 0..shape.n {
+        for block in 0..shape.blocks() {
+            for y in 0..shape.h {
+                let row = shape.at(n, block, y, 0)..shape.at(n, block, y, 0) + shape.w * BLOCK;
+                raw[row.clone()].copy_from_slice(&pixels[row]);
+            }
+        }
+    }
+    let norm = Deferred::new(isa, shape, &raw, None, params);
+    assert_eq!(read(Input::new(&raw, Some(&norm))), read(Input::from(&applied)));
+    norm.apply(isa, Change::in_place(&mut raw));
+    assert_eq!(raw[..], applied[..]);
+}
+
 fn conv_agrees(conv: Conv, seed: u64) {
     let (input, output) = (conv.input, conv.output());
     let (x, dy) = (noise(count(input), seed), noise(count(output), seed + 1));
@@ -115,6 +138,11 @@ fn conv_agrees(conv: Conv, seed: u64) {
         if conv.kind == Kind::Square {
             measured_agrees(conv, isa, &xb, &weight, &bias, &out);
         }
+        deferred_agrees(isa, input, &x, seed, |x| {
+            let mut out = littered(output);
+            conv.forward(isa, x, &weight, Some(&bias), &mut out);
+            out
+        });
         let mut back = littered(input);
         conv.backward_input(isa, &dyb, &weight, &mut back);
         tidy(input, &back);
@@ -315,6 +343,11 @@ proptest! {
             max_pool2(isa, shape, &xb, &mut y);
             tidy(pooled(shape), &y);
             prop_assert_eq!(plain(pooled(shape), &y), reference::max_pool2(shape, &x));
+            deferred_agrees(isa, shape, &x, seed, |x| {
+                let mut y = littered(pooled(shape));
+                max_pool2(isa, shape, x, &mut y);
+                y
+            });
             let mut dx = littered(shape);
             max_pool2_backward(isa, shape, &xb, &dyb, &mut dx);
             tidy(shape, &dx);

@@ -32,6 +32,7 @@ pub struct Features {
 }
 
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there are a few at a time")]
 enum Layout {
     /// `[n, c, h, w]`
     Plain(Tensor<4>),
@@ -107,7 +108,7 @@ impl Features {
         let channels = params.weight.dims()[0];
         let layout = match self.layout {
             Plain(x) => Plain(composed_conv_norm_act(x, params)),
-            Blocked(x) => x.then(|x| kernel_ops::conv_norm_act(x, params)),
+            Blocked(x) => x.then_awaiting(|x, pending| kernel_ops::conv_norm_act(x, params, pending)),
         };
         Self { layout, channels }
     }
@@ -120,7 +121,7 @@ impl Features {
     pub fn norm_act(self, params: NormActParams) -> Self {
         let layout = match self.layout {
             Plain(x) => Plain(composed_norm_act(x, params)),
-            Blocked(x) => x.then(|x| kernel_ops::norm_act(x, params)),
+            Blocked(x) => x.then_awaiting(|x, pending| kernel_ops::norm_act(x, params, pending)),
         };
         Self { layout, ..self }
     }
@@ -141,7 +142,7 @@ impl Features {
     pub fn max_pool2(self) -> Self {
         let layout = match self.layout {
             Plain(x) => Plain(max_pool2d(x, MaxPoolOptions::new([2, 2]))),
-            Blocked(x) => x.then(kernel_ops::max_pool2),
+            Blocked(x) => x.then_awaiting(|x, pending| kernel_ops::max_pool2(x, pending.take())),
         };
         Self { layout, ..self }
     }
@@ -158,7 +159,9 @@ impl Features {
                 let options = ConvTransposeOptions::new([2, 2], [0, 0], [0, 0], [1, 1], 1);
                 Plain(conv_transpose2d(x, weight, Some(bias), options))
             }
-            Blocked(x) => x.then(|x| kernel_ops::conv_spread(x, weight, bias)),
+            Blocked(x) => {
+                x.then_awaiting(|x, pending| kernel_ops::conv_spread(x, weight, bias, pending.take()))
+            }
         };
         Self { layout, channels }
     }
@@ -172,7 +175,9 @@ impl Features {
         let channels = weight.dims()[0];
         let layout = match self.layout {
             Plain(x) => Plain(conv2d(x, weight, Some(bias), ConvOptions::new([2, 2], [0, 0], [1, 1], 1))),
-            Blocked(x) => x.then(|x| kernel_ops::conv_collect(x, weight, bias)),
+            Blocked(x) => {
+                x.then_awaiting(|x, pending| kernel_ops::conv_collect(x, weight, bias, pending.take()))
+            }
         };
         Self { layout, channels }
     }
@@ -186,7 +191,9 @@ impl Features {
         let channels = weight.dims()[0];
         let layout = match self.layout {
             Plain(x) => Plain(conv2d(x, weight, Some(bias), ConvOptions::new([1, 1], [0, 0], [1, 1], 1))),
-            Blocked(x) => x.then(|x| kernel_ops::conv_point(x, weight, bias)),
+            Blocked(x) => {
+                x.then_awaiting(|x, pending| kernel_ops::conv_point(x, weight, bias, pending.take()))
+            }
         };
         Self { layout, channels }
     }
@@ -200,7 +207,9 @@ impl Features {
         let channels = weight.dims()[0];
         let layout = match self.layout {
             Plain(x) => Plain(conv2d(x, weight, Some(bias), ConvOptions::new([1, 1], [1, 1], [1, 1], 1))),
-            Blocked(x) => x.then(|x| kernel_ops::conv_square(x, weight, bias)),
+            Blocked(x) => {
+                x.then_awaiting(|x, pending| kernel_ops::conv_square(x, weight, bias, pending.take()))
+            }
         };
         Self { layout, channels }
     }

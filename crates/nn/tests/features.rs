@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use burn::tensor::{Device, Distribution, Tensor};
 use tomosieve_nn::device;
 use tomosieve_nn::features::Features;
-use tomosieve_nn::kernel_ops::{ConvNormActParams, FrozenFilters, blend, fork, sum};
+use tomosieve_nn::kernel_ops::{ConvNormActParams, FrozenFilters, NormActParams, blend, fork, sum};
 
 /// Every parameter of a small network with one skip connection.
 struct Weights {
@@ -16,7 +16,8 @@ struct Weights {
 }
 
 fn normal<const D: usize>(shape: [usize; D], mean: f64, device: &Device) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Normal(mean, 0.3), device).require_grad()
+    let values = Tensor::random(shape, Distribution::Normal(mean, 0.3), device);
+    if device.is_autodiff() { values.require_grad() } else { values }
 }
 
 impl Weights {
@@ -122,7 +123,9 @@ fn inference_agrees_with_training() {
     let plain = device::by_name("cpu").unwrap();
     let device = plain.clone().autodiff();
     device.seed(4);
-    let weights = Weights::new([7, 8, 16, 4], 1, &device);
+    // Factors of dropout come before the activation there, where other ones than these would round differently.
+    let mask = Tensor::ones([1, 16], &device);
+    let weights = Weights { mask, ..Weights::new([7, 8, 16, 4], 1, &device) };
     let x = Tensor::<4>::random([1, 7, 12, 20], Distribution::Default, &device);
     let tracked = values(weights.forward(Features::enter(x.clone())).inner());
     let inner = Weights {
@@ -131,6 +134,49 @@ fn inference_agrees_with_training() {
         mask: weights.mask.inner(),
     };
     assert_eq!(values(inner.forward(Features::enter(x.inner()))), tracked);
+}
+
+/// Where nothing is learned a norm is left to whoever reads the activation: every reader finds the same as composed
+/// operations do, alone or among several.
+#[test]
+fn whoever_reads_applies_the_norm() {
+    let device = device::by_name("cpu").unwrap();
+    for ([n, h, w], [c, a, b], seed) in [([1, 6, 8], [7, 8, 16], 11), ([2, 38, 30], [5, 12, 20], 12)] {
+        device.seed(seed);
+        let weights = Weights::new([c, a, b, 3], n, &device);
+        let x = normal([n, c, h, w], 0.0, &device);
+        let [down, up] = [[b, a, 2, 2], [a, b, 2, 2]].map(|shape| normal(shape, 0.0, &device));
+        let (point, square) = (normal([b, a, 1, 1], 0.0, &device), normal([b, a, 3, 3], 0.0, &device));
+        let bias = normal([b], 0.1, &device);
+        let bias = || bias.clone();
+        let readers: [(&str, &dyn Fn(Features) -> Features); 14] = [
+            ("nobody", &|x| x),
+            ("convolution and norm", &|x| x.conv_norm_act(weights.layer(1, 4, None))),
+            ("dropout", &|x| x.conv_norm_act(weights.layer(1, 4, Some(weights.mask.clone())))),
+            ("norm and 3×3", &|x| {
+                let layer = weights.layer(3, 8, Some(weights.mask.clone().slice([0..n, 0..a])));
+                let ConvNormActParams { gamma, beta, slope, mask, groups, epsilon, .. } = layer;
+                let after = x.clone().norm_act(NormActParams { gamma, beta, slope, mask, groups, epsilon });
+                after.conv_square(square.clone(), bias()).cat(x)
+            }),
+            ("3×3", &|x| x.conv_square(square.clone(), bias())),
+            ("1×1", &|x| x.conv_point(point.clone(), bias())),
+            ("2×2", &|x| x.down2(down.clone(), bias())),
+            ("transposed 2×2", &|x| x.up2(up.clone(), bias())),
+            ("holes", &|x| x.conv_dilated(square.clone(), bias(), 2)),
+            ("wide holes", &|x| x.conv_dilated(square.clone(), bias(), 99)),
+            ("pooling", &Features::max_pool2),
+            ("sum of two", &|x| x.clone().add(x)),
+            ("pooling and sum", &|x| x.clone().max_pool2().nearest2().add(x)),
+            ("channels side by side", &|x| x.clone().cat(x.map(|x| x.mul_scalar(0.5)))),
+        ];
+        for (reader, read) in readers {
+            let run = |enter: fn(Tensor<4>) -> Features| {
+                values(read(enter(x.clone()).conv_norm_act(weights.layer(0, 0, None))).leave())
+            };
+            close(&run(Features::enter), &run(Features::plain), &format!("{reader}, {h} × {w}"));
+        }
+    }
 }
 
 #[test]

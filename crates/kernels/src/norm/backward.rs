@@ -132,8 +132,8 @@ impl<S: Simd> Plane<S> {
     #[inline(always)]
     fn new(s: S, job: Job<'_>, plane: usize) -> Self {
         let lanes = affine(job.shape, job.params, job.stats.of(plane), plane);
-        let [scale, offset] = lanes.map(|lanes| s.lanes(&lanes));
-        let slope = s.lanes(&channels(job.params.slope, plane % job.shape.blocks()));
+        let [scale, offset] = lanes.map(|lanes| s.lanes(&twice(&lanes)));
+        let slope = s.lanes(&twice(&channels(job.params.slope, plane % job.shape.blocks())));
         Self { scale, offset, slope, one: s.splat(1.0), zero: s.zero() }
     }
 
@@ -212,7 +212,7 @@ impl Kernel for Apply<'_> {
         let rest: [f32; LANES] =
             std::array::from_fn(|i| (inverse[i] * (mean[i] * inverse[i] * second[i] - first[i])) as f32);
         let (of_x, rest) = (s.lanes(&of_x), s.lanes(&rest));
-        let of_g = s.mul(common.scale, s.lanes(&mask_lanes(shape, self.job.params.mask, self.plane)));
+        let of_g = s.mul(common.scale, s.lanes(&twice(&mask_lanes(shape, self.job.params.mask, self.plane))));
         let of = |x, dy| {
             let [g, _] = common.pixels(s, x, dy);
             s.fma(g, of_g, s.fnma(x, of_x, rest))

@@ -1,7 +1,8 @@
 //! The forward pass.
 
+use super::deferred::{Active, Lanes, lanes};
 use super::moments::{ChannelMoments, Measure, Moments};
-use super::{NormAct, NormStats, Part, Stats, affine, channels, each_part, mask_lanes, share_line};
+use super::{NormAct, NormStats, Part, Stats, each_part, mask_lanes, share_line, twice};
 use crate::change::Change;
 use crate::parallel::{Shared, Source, each};
 use crate::shape::{BLOCK, Blocked};
@@ -20,6 +21,22 @@ pub fn norm_act(
 ) -> NormStats {
     shape.check_len(values.len());
     let (x, y) = values.ends();
+    measured(isa, shape, x, known, params, |plane, stats| {
+        let (lanes, mask) = (lanes(shape, params, stats, plane), mask_lanes(shape, params.mask, plane));
+        isa.run(Apply { shape, plane, x, lanes, mask, y });
+    })
+}
+
+/// The norm's statistics of `x`. As soon as those of some planes are there, `then` is done with each of them, which may still
+/// lie in a cache.
+pub(super) fn measured(
+    isa: Isa,
+    shape: Blocked,
+    x: Source,
+    known: Option<ChannelMoments>,
+    params: NormAct<'_>,
+    then: impl Fn(usize, &Stats) + Sync + Send,
+) -> NormStats {
     params.check(shape);
     if let Some(known) = &known {
         known.check(shape);
@@ -29,26 +46,29 @@ pub fn norm_act(
     let mut stats = NormStats::new(shape);
     let (found, combined) = (moments.shared(), stats.shared());
     each_part(shape, params.groups, |part| {
-        let of_part = |i| part.planes.start + i;
+        let (first, count) = (part.planes.start, part.planes.len());
         if measure {
-            each(part.planes.len(), |i| isa.run(Measure { shape, plane: of_part(i), x, found }));
+            each(count, |i| isa.run(Measure { shape, plane: first + i, x, found }));
         }
         // SAFETY: the planes are this task's alone, and nobody writes to them now.
         let stats = unsafe {
-            let moments = found.part(part.planes.start, part.planes.len());
-            let stats = combined.part(part.planes.start, part.planes.len());
+            let (moments, stats) = (found.part(first, count), combined.part(first, count));
             combine(shape, params, &part, moments, stats);
             &*stats
         };
-        each(part.planes.len(), |i| {
-            isa.run(Apply { shape, plane: of_part(i), x, params, stats: stats[i], y });
-        });
+        each(count, |i| then(first + i, &stats[i]));
     });
     stats
 }
 
 /// The groups' means and inverse deviations from the moments of their channels.
-fn combine(shape: Blocked, params: NormAct<'_>, part: &Part, moments: &[Moments], stats: &mut [Stats]) {
+pub(super) fn combine(
+    shape: Blocked,
+    params: NormAct<'_>,
+    part: &Part,
+    moments: &[Moments],
+    stats: &mut [Stats],
+) {
     let (pixels, each) = ((shape.h * shape.w) as f64, shape.c / params.groups);
     let first = part.groups.start * each;
     for group in part.groups.clone() {
@@ -74,28 +94,22 @@ fn combine(shape: Blocked, params: NormAct<'_>, part: &Part, moments: &[Moments]
 }
 
 /// Normalises and activates a plane.
-struct Apply<'a> {
-    shape: Blocked,
-    plane: usize,
-    x: Source,
-    params: NormAct<'a>,
-    stats: Stats,
-    y: Shared,
+pub(super) struct Apply {
+    pub(super) shape: Blocked,
+    pub(super) plane: usize,
+    pub(super) x: Source,
+    pub(super) lanes: Lanes,
+    pub(super) mask: [f32; BLOCK],
+    pub(super) y: Shared,
 }
 
-impl Kernel for Apply<'_> {
+impl Kernel for Apply {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
-        let Self { shape, plane, params, .. } = self;
-        let block = plane % shape.blocks();
-        let [scale, offset] = affine(shape, params, &self.stats, plane).map(|lanes| s.lanes(&lanes));
-        let slope = s.lanes(&channels(params.slope, block));
-        let mask = s.lanes(&mask_lanes(shape, params.mask, plane));
-        let zero = s.zero();
-        let of = |value| {
-            let value = s.fma(value, scale, offset);
-            s.mul(s.fma(slope, s.min(value, zero), s.max(value, zero)), mask)
-        };
+        let Self { shape, plane, lanes, .. } = self;
+        let active = Active::new(s, &lanes, &lanes);
+        let mask = s.lanes(&twice(&self.mask));
+        let of = |value| s.mul(active.of(s, value), mask);
         // SAFETY: the plane lies within the shape, for which the caller checked the pointers; each task writes a plane of its
         // own, and where the input is the output, each value is read before it is written.
         unsafe {

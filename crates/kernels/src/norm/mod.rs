@@ -10,10 +10,13 @@
 //! origin, and in `f64` beyond, so that a large mean costs no digits.
 
 mod backward;
+mod deferred;
 mod forward;
 mod moments;
 
 pub use backward::{NormGradients, norm_act_backward};
+pub use deferred::Deferred;
+pub(crate) use deferred::{Active, Lanes};
 pub use forward::norm_act;
 pub use moments::ChannelMoments;
 pub(crate) use moments::{Measuring, Stretch};
@@ -121,27 +124,27 @@ pub(crate) fn twice(values: &[f32]) -> [f32; LANES] {
     std::array::from_fn(|lane| values[lane % BLOCK])
 }
 
-/// The eight values of a block's channels twice over, zero beyond the last channel.
+/// The eight values of a block's channels, zero beyond the last channel.
 #[inline(always)]
-fn channels(values: &[f32], block: usize) -> [f32; LANES] {
-    std::array::from_fn(|lane| values.get(block * BLOCK + lane % BLOCK).copied().unwrap_or(0.0))
+fn channels(values: &[f32], block: usize) -> [f32; BLOCK] {
+    std::array::from_fn(|lane| values.get(block * BLOCK + lane).copied().unwrap_or(0.0))
 }
 
 /// Scale and offset that make `γ x̂ + β` of `x`, for the channels of a plane.
 #[inline(always)]
-fn affine(shape: Blocked, params: NormAct<'_>, stats: &Stats, plane: usize) -> [[f32; LANES]; 2] {
+fn affine(shape: Blocked, params: NormAct<'_>, stats: &Stats, plane: usize) -> [[f32; BLOCK]; 2] {
     let block = plane % shape.blocks();
-    let [mean, inverse, _] = stats.map(|of| twice(&of));
+    let [mean, inverse, _] = stats;
     let (gamma, beta) = (channels(params.gamma, block), channels(params.beta, block));
-    let scale: [f32; LANES] = std::array::from_fn(|i| inverse[i] * gamma[i]);
+    let scale: [f32; BLOCK] = std::array::from_fn(|i| inverse[i] * gamma[i]);
     [scale, std::array::from_fn(|i| beta[i] - mean[i] * scale[i])]
 }
 
 /// The factors of a plane.
 #[inline(always)]
-fn mask_lanes(shape: Blocked, mask: Option<&[f32]>, plane: usize) -> [f32; LANES] {
+fn mask_lanes(shape: Blocked, mask: Option<&[f32]>, plane: usize) -> [f32; BLOCK] {
     let (image, block) = (plane / shape.blocks(), plane % shape.blocks());
-    mask.map_or([1.0; LANES], |mask| channels(&mask[image * shape.c..][..shape.c], block))
+    mask.map_or([1.0; BLOCK], |mask| channels(&mask[image * shape.c..][..shape.c], block))
 }
 
 /// Sums in lanes of `f32`, now and then added to `f64`.

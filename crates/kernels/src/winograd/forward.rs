@@ -9,6 +9,7 @@ use super::{PLACES, SKEW};
 use crate::buffer::Buffer;
 use crate::cache;
 use crate::gemm::{gather, next_rows, with_panels, with_rows};
+use crate::input::Input;
 use crate::norm::{ChannelMoments, Measuring, Stretch};
 use crate::parallel::{Shared, each};
 use crate::shape::{BLOCK, Blocked};
@@ -28,14 +29,14 @@ const FEW: usize = MOST;
 pub(crate) fn convolve(
     isa: Isa,
     shape: Blocked,
-    x: &[f32],
+    x: Input<'_>,
     (filters, ready): (Filters<'_>, Option<&[f32]>),
     bias: Option<&[f32]>,
     y: &mut [f32],
     measure: bool,
 ) -> Option<ChannelMoments> {
     let out = shape.with_channels(filters.outputs);
-    shape.check(x);
+    x.check(shape);
     out.check(y);
     assert_eq!(shape.c, filters.inputs, "channels that the filters read");
     assert!(bias.is_none_or(|b| b.len() == filters.outputs), "a bias for each output channel");
@@ -55,7 +56,7 @@ struct Job<'a> {
     shape: Blocked,
     out: Blocked,
     grid: Grid,
-    x: &'a [f32],
+    x: Input<'a>,
     filters: Filters<'a>,
     ready: Option<&'a [f32]>,
     bias: Option<&'a [f32]>,
@@ -276,7 +277,7 @@ impl Kernel for Tiles<'_> {
         unsafe {
             for block in 0..blocks {
                 let to = v.as_mut_ptr().add(block * even * BLOCK);
-                transform_input(s, job.shape, job.x.as_ptr(), block, places.clone(), to, v_stride);
+                transform_input(s, job.shape, job.x, block, places.clone(), to, v_stride);
             }
             // The output has other channels than the input, hence another image length.
             let places = Grid::new(job.out).places(first, count);
@@ -307,7 +308,7 @@ impl Kernel for Transform<'_> {
         // SAFETY: `x` was checked against its shape; each block has its own part of every place.
         unsafe {
             let to = v.at(block * count.next_multiple_of(2) * BLOCK);
-            transform_input(s, job.shape, job.x.as_ptr(), block, places, to, stride);
+            transform_input(s, job.shape, job.x, block, places, to, stride);
         }
     }
 }

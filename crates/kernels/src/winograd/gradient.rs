@@ -169,7 +169,7 @@ impl Kernel for Part<'_> {
             unsafe {
                 for block in 0..blocks {
                     let to = v.as_mut_ptr().add(block * even * BLOCK);
-                    transform_input(s, job.shape, job.x.as_ptr(), block, places.clone(), to, v_stride);
+                    transform_input(s, job.shape, job.x.into(), block, places.clone(), to, v_stride);
                 }
                 let (v, z) = ((v.as_ptr(), v_stride), (z.as_mut_ptr(), z_stride));
                 job.add_all(s, (first, count), 0..job.groups, v, z, (sums.at(offset), fresh));
@@ -196,7 +196,7 @@ impl Kernel for Input<'_> {
         // SAFETY: `x` was checked against its shape; each block has its own part of every place.
         unsafe {
             let to = v.at(block * count.next_multiple_of(2) * BLOCK);
-            transform_input(s, job.shape, job.x.as_ptr(), block, places, to, stride);
+            transform_input(s, job.shape, job.x.into(), block, places, to, stride);
         }
     }
 }

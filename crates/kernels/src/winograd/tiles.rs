@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use super::SKEW;
 use super::transforms::{both_ways, gradient, input};
+use crate::input::Input;
+use crate::norm::{Active, Lanes};
 use crate::shape::{BLOCK, Blocked};
 use crate::simd::Simd;
 
@@ -61,10 +63,20 @@ pub(super) const MOST: usize = 64;
 pub(super) struct Place {
     /// Offset of its first output in the first channel block.
     pub(super) start: usize,
+    /// Its image.
+    n: usize,
     pub(super) y: usize,
     pub(super) x: usize,
     /// Whether all 4×4 outputs exist.
     pub(super) whole: bool,
+}
+
+impl Place {
+    /// Whether all 6×6 inputs are pixels, none of the halo.
+    #[inline(always)]
+    fn is_inside(self, shape: Blocked) -> bool {
+        self.y > 0 && self.x > 0 && self.y + EDGE < shape.h && self.x + EDGE < shape.w
+    }
 }
 
 /// Where some tiles lie, one after the other.
@@ -103,7 +115,7 @@ impl Iterator for Places {
         if self.y >= shape.h {
             (self.y, self.n) = (0, n + 1);
         }
-        Some(Place { start: shape.at(n, 0, y, x), y, x, whole })
+        Some(Place { start: shape.at(n, 0, y, x), n, y, x, whole })
     }
 }
 
@@ -156,6 +168,38 @@ unsafe fn find<const E: usize>(
     Pair { low: patches, high: patches.add(REACH * REACH * BLOCK), row: E * BLOCK }
 }
 
+/// As [`find`], two tiles of 6×6 inputs, copied and normalised; what is no pixel is zero.
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn find_normed<S: Simd>(
+    s: S,
+    shape: Blocked,
+    x: *const f32,
+    block: usize,
+    (places, lanes): ([Place; 2], [&Lanes; 2]),
+    patches: &mut Patches,
+) -> Pair {
+    let origin = x.add(block * shape.plane()).sub(shape.row() + BLOCK);
+    let of_tiles = patches.write([[0.0; REACH * REACH * BLOCK]; 2]).iter_mut().zip(places).zip(lanes);
+    for ((patch, place), lanes) in of_tiles {
+        let active = Active::new(s, lanes, lanes);
+        // Counted from the pixel before the first output, up to the last pixel.
+        let first = |at: usize| usize::from(at == 0);
+        let end = |at: usize, pixels: usize| REACH.min(pixels + 1 - at);
+        for y in first(place.y)..end(place.y, shape.h) {
+            for x in first(place.x)..end(place.x, shape.w) {
+                let from = origin.add(place.start + y * shape.row() + x * BLOCK);
+                let to = patch.as_mut_ptr().add((y * REACH + x) * BLOCK);
+                s.store_low(to, active.of(s, s.load2(from, from)));
+            }
+        }
+    }
+    let patches = patches.as_ptr().cast::<f32>();
+    Pair { low: patches, high: patches.add(REACH * REACH * BLOCK), row: REACH * BLOCK }
+}
+
 /// `Bᵀ d B` of some tiles of one channel block: `[36][…][tile][8]`, the 36 places `stride` apart. An odd count writes one tile more.
 ///
 /// # Safety
@@ -165,7 +209,7 @@ unsafe fn find<const E: usize>(
 pub(super) unsafe fn transform_input<S: Simd>(
     s: S,
     shape: Blocked,
-    x: *const f32,
+    x: Input<'_>,
     block: usize,
     places: Places,
     v: *mut f32,
@@ -173,8 +217,29 @@ pub(super) unsafe fn transform_input<S: Simd>(
 ) {
     let mut patches = Patches::uninit();
     for (t, pair) in places.pairs().enumerate() {
-        let Pair { low, high, row } = find::<REACH>(shape, x, block, pair, 1, &mut patches);
         let out = v.add(t * 2 * BLOCK);
+        let lanes = x.norm.map(|norm| pair.map(|place| norm.of(place.n * shape.blocks() + block)));
+        if let Some([low_lanes, high_lanes]) = lanes
+            && pair.iter().all(|place| place.is_inside(shape))
+        {
+            let active = Active::new(s, low_lanes, high_lanes);
+            let origin = x.values.as_ptr().add(block * shape.plane()).sub(shape.row() + BLOCK);
+            let [low, high] = pair.map(|place| origin.add(place.start));
+            both_ways!(
+                s,
+                input: 6 => 6,
+                |y, x| {
+                    let at = y * shape.row() + x * BLOCK;
+                    active.of(s, s.load2(low.add(at), high.add(at)))
+                },
+                |y, x, point| s.store(out.add((y * 6 + x) * stride), point)
+            );
+            continue;
+        }
+        let Pair { low, high, row } = match lanes {
+            Some(lanes) => find_normed(s, shape, x.values.as_ptr(), block, (pair, lanes), &mut patches),
+            None => find::<REACH>(shape, x.values.as_ptr(), block, pair, 1, &mut patches),
+        };
         both_ways!(
             s,
             input: 6 => 6,

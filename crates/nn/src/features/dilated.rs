@@ -31,9 +31,10 @@ impl Features {
             }
             Blocked(x) if rate >= h.max(w) => {
                 // Only the middle tap meets the image.
-                x.then(|x| kernel_ops::conv_point(x, weight.slice(s![.., .., 1..2, 1..2]), bias))
+                let middle = weight.slice(s![.., .., 1..2, 1..2]);
+                x.then_awaiting(|x, pending| kernel_ops::conv_point(x, middle, bias, pending.take()))
             }
-            Blocked(x) => x.then(|x| on_every(rate, x, |x| kernel_ops::conv_square(x, weight, bias))),
+            Blocked(x) => x.then(|x| on_every(rate, x, |x| kernel_ops::conv_square(x, weight, bias, None))),
         };
         Self { layout, channels }
     }

@@ -5,11 +5,12 @@ use std::sync::atomic::AtomicBool;
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::{Autodiff, Flex};
-use tomosieve_kernels::{Kind, Resample};
+use tomosieve_kernels::{Deferred, Kind, Resample};
 
 use super::channelwise::{prelu, prelu_tracked, weigh, weigh_tracked};
 use super::conv::{conv, conv_tracked};
 use super::conv_norm_act::{self, Layer};
+use super::deferred::{Pending, settled};
 use super::depthwise::{depthwise, depthwise_tracked};
 use super::layout::{self, Tracked};
 use super::norm_act;
@@ -30,8 +31,8 @@ impl BlockedOps for Flex {
         layout::leave(x, channels)
     }
 
-    fn blocked_conv(x: Cpu, weight: Cpu, bias: Cpu, kind: Kind) -> Cpu {
-        conv(&Values::new(x), &Values::new(weight), &Values::new(bias), kind)
+    fn blocked_conv(x: Cpu, weight: Cpu, bias: Cpu, kind: Kind, pending: Pending) -> Cpu {
+        conv(&Values::new(x), &pending, &Values::new(weight), &Values::new(bias), kind)
     }
 
     fn blocked_depthwise(x: Cpu, weight: Cpu, bias: Cpu, rate: usize) -> Cpu {
@@ -48,10 +49,13 @@ impl BlockedOps for Flex {
         mask: Option<Vec<f32>>,
         groups: usize,
         epsilon: f32,
+        pending: &mut Pending,
     ) -> Cpu {
         let [weight, bias, gamma, beta, slope] = [weight, bias, gamma, beta, slope].map(Values::new);
         let after = norm_act::Layer { gamma, beta, slope, mask, groups, epsilon };
-        Layer { weight, bias, after }.infer(&Values::new(x))
+        let (z, after) = Layer { weight, bias, after }.infer(&Values::new(x), pending);
+        *pending = Some(Arc::new(after));
+        z
     }
 
     fn blocked_norm_act(
@@ -62,13 +66,21 @@ impl BlockedOps for Flex {
         mask: Option<Vec<f32>>,
         groups: usize,
         epsilon: f32,
+        pending: &mut Pending,
     ) -> Cpu {
         let [gamma, beta, slope] = [gamma, beta, slope].map(Values::new);
-        norm_act::Layer { gamma, beta, slope, mask, groups, epsilon }.infer(x)
+        let layer = norm_act::Layer { gamma, beta, slope, mask, groups, epsilon };
+        let x = settled(x, pending.take());
+        *pending = Some(Arc::new(layer.infer(&Values::new(x.clone()))));
+        x
     }
 
-    fn blocked_max_pool2(x: Cpu) -> Cpu {
-        max_pool2(&Values::new(x))
+    fn blocked_max_pool2(x: Cpu, pending: Pending) -> Cpu {
+        max_pool2(&Values::new(x), &pending)
+    }
+
+    fn blocked_settle(x: Cpu, norm: Arc<Deferred>) -> Cpu {
+        settled(x, Some(norm))
     }
 
     fn blocked_resample(x: Cpu, how: Resample) -> Cpu {
@@ -118,7 +130,13 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
         layout::leave_tracked::<C>(x, channels)
     }
 
-    fn blocked_conv(x: Tracked<C>, weight: Tracked<C>, bias: Tracked<C>, kind: Kind) -> Tracked<C> {
+    fn blocked_conv(
+        x: Tracked<C>,
+        weight: Tracked<C>,
+        bias: Tracked<C>,
+        kind: Kind,
+        _: Pending,
+    ) -> Tracked<C> {
         conv_tracked::<C>(x, weight, bias, kind)
     }
 
@@ -136,6 +154,7 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
         mask: Option<Vec<f32>>,
         groups: usize,
         epsilon: f32,
+        _: &mut Pending,
     ) -> Tracked<C> {
         conv_norm_act::tracked::<C>(x, [weight, bias, gamma, beta, slope], mask, groups, epsilon)
     }
@@ -148,12 +167,17 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
         mask: Option<Vec<f32>>,
         groups: usize,
         epsilon: f32,
+        _: &mut Pending,
     ) -> Tracked<C> {
         norm_act::tracked::<C>(x, [gamma, beta, slope], mask, groups, epsilon)
     }
 
-    fn blocked_max_pool2(x: Tracked<C>) -> Tracked<C> {
+    fn blocked_max_pool2(x: Tracked<C>, _: Pending) -> Tracked<C> {
         max_pool2_tracked::<C>(x)
+    }
+
+    fn blocked_settle(_: Tracked<C>, _: Arc<Deferred>) -> Tracked<C> {
+        unreachable!("what has gradients awaits no norm")
     }
 
     fn blocked_resample(x: Tracked<C>, how: Resample) -> Tracked<C> {

@@ -6,6 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use tomosieve_kernels::{Buffer, Conv, Isa, Kind, channel_sums};
 
+use super::deferred::Pending;
 use super::frozen;
 use super::layout::Tracked;
 use super::storage::{Cpu, Values, tensor, vector};
@@ -24,8 +25,9 @@ pub(super) fn of(x: &Values, weight: &Values, kind: Kind) -> Conv {
 }
 
 /// `x ∗ weight + bias`
-pub(super) fn conv(x: &Values, weight: &Values, bias: &Values, kind: Kind) -> Cpu {
+pub(super) fn conv(x: &Values, pending: &Pending, weight: &Values, bias: &Values, kind: Kind) -> Cpu {
     let conv = of(x, weight, kind);
+    let x = x.awaiting(pending);
     let mut y = Buffer::dirty(conv.output().len());
     let isa = Isa::best();
     match frozen::kept(conv, weight) {
@@ -78,7 +80,7 @@ pub(super) fn conv_tracked<C: CheckpointStrategy>(
 ) -> Tracked<C> {
     let nodes = [x.node(), weight.node(), bias.node()];
     let [x, weight, bias] = [x, weight, bias].map(|t| Values::new(t.into_primitive()));
-    let y = conv(&x, &weight, &bias, kind);
+    let y = conv(&x, &None, &weight, &bias, kind);
     match Convolved.prepare::<C>(nodes).compute_bound().stateful() {
         OpsKind::Tracked(op) => op.finish((x, weight, kind), y),
         OpsKind::UnTracked(op) => op.finish(y),

@@ -7,9 +7,10 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use tomosieve_kernels::{
-    Buffer, Change, ChannelMoments, Conv, Isa, Kind, NormGradients, NormStats, norm_act, together,
+    Buffer, Change, ChannelMoments, Conv, Deferred, Isa, Kind, NormGradients, NormStats, norm_act, together,
 };
 
+use super::deferred::{Pending, settled};
 use super::frozen;
 use super::layout::Tracked;
 use super::norm_act::Layer as Norm;
@@ -25,29 +26,30 @@ pub(super) struct Layer {
 
 impl Layer {
     /// The convolution, its pixels alone, and their moments if they are known.
-    fn convolve(&self, x: &Values) -> (Conv, Buffer, Option<ChannelMoments>) {
+    fn convolve(&self, x: &Values, pending: &Pending) -> (Conv, Buffer, Option<ChannelMoments>) {
         let conv = super::conv::of(x, &self.weight, Kind::Square);
         let mut z = Buffer::dirty(conv.output().len());
         let kept = frozen::kept(conv, &self.weight);
         let filters = (&*self.weight, kept.as_deref().map(|kept| &*kept.filters));
-        let moments = conv.forward_measured(Isa::best(), x, filters, Some(&self.bias), &mut z);
+        let moments =
+            conv.forward_measured(Isa::best(), x.awaiting(pending), filters, Some(&self.bias), &mut z);
         (conv, z, moments)
     }
 
-    /// The output alone; the norm overwrites the convolution.
-    pub(super) fn infer(&self, x: &Values) -> Cpu {
-        let (conv, z) = together(|| {
-            let (conv, mut z, moments) = self.convolve(x);
-            norm_act(Isa::best(), conv.output(), Change::in_place(&mut z), moments, self.after.norm());
-            (conv, z)
+    /// The convolution alone, and the norm that is left to its reader.
+    pub(super) fn infer(&self, x: &Values, pending: &Pending) -> (Cpu, Deferred) {
+        let (conv, z, after) = together(|| {
+            let (conv, z, moments) = self.convolve(x, pending);
+            let after = self.after.deferred(conv.output(), &z, moments);
+            (conv, z, after)
         });
-        tensor(z, conv.output().dims())
+        (tensor(z, conv.output().dims()), after)
     }
 
     /// The output and what the backward pass needs.
     fn train(self, x: Values) -> (Cpu, State) {
         let (conv, z, y, stats) = together(|| {
-            let (conv, z, moments) = self.convolve(&x);
+            let (conv, z, moments) = self.convolve(&x, &None);
             let mut y = Buffer::dirty(conv.output().len());
             let norm = self.after.norm();
             let stats = norm_act(Isa::best(), conv.output(), Change::elsewhere(&z, &mut y), moments, norm);
@@ -144,6 +146,9 @@ pub(super) fn tracked<C: CheckpointStrategy>(
             let (y, state) = layer.train(x);
             op.finish(state, y)
         }
-        OpsKind::UnTracked(op) => op.finish(layer.infer(&x)),
+        OpsKind::UnTracked(op) => {
+            let (z, after) = layer.infer(&x, &None);
+            op.finish(settled(z, Some(Arc::new(after))))
+        }
     }
 }

@@ -15,12 +15,13 @@ use std::sync::atomic::AtomicBool;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, ExtensionType, backend_extension};
 use burn::tensor::{Device, Tensor};
-use tomosieve_kernels::{Buffer, Kind, Resample};
+use tomosieve_kernels::{Buffer, Deferred, Kind, Resample};
 
 mod backends;
 mod channelwise;
 mod conv;
 mod conv_norm_act;
+mod deferred;
 mod depthwise;
 mod frozen;
 mod layout;
@@ -32,6 +33,7 @@ mod root;
 mod storage;
 mod update;
 
+pub use deferred::Pending;
 pub use frozen::FrozenFilters;
 pub use storage::data;
 pub use update::{UpdateOps, adam, blend};
@@ -62,6 +64,7 @@ pub trait BlockedOps: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         kind: Kind,
+        pending: Pending,
     ) -> FloatTensor<Self>;
     /// 3×3 convolution of each channel by itself, its taps `rate` pixels apart.
     fn blocked_depthwise(
@@ -70,7 +73,8 @@ pub trait BlockedOps: Backend {
         bias: FloatTensor<Self>,
         rate: usize,
     ) -> FloatTensor<Self>;
-    /// 3×3 convolution, group norm, `PReLU` and channel dropout, whose factors are `[n, c_out]`.
+    /// 3×3 convolution, group norm, `PReLU` and channel dropout, whose factors are `[n, c_out]`; `pending` is what `x` awaits,
+    /// and then what the result does.
     #[allow(clippy::too_many_arguments)]
     fn blocked_conv_norm_act(
         x: FloatTensor<Self>,
@@ -82,8 +86,9 @@ pub trait BlockedOps: Backend {
         mask: Option<Vec<f32>>,
         groups: usize,
         epsilon: f32,
+        pending: &mut Pending,
     ) -> FloatTensor<Self>;
-    /// Group norm, `PReLU` and channel dropout, whose factors are `[n, c]`.
+    /// Group norm, `PReLU` and channel dropout, whose factors are `[n, c]`; `pending` as there.
     #[allow(clippy::too_many_arguments)]
     fn blocked_norm_act(
         x: FloatTensor<Self>,
@@ -93,9 +98,12 @@ pub trait BlockedOps: Backend {
         mask: Option<Vec<f32>>,
         groups: usize,
         epsilon: f32,
+        pending: &mut Pending,
     ) -> FloatTensor<Self>;
     /// Maximum of 2×2, stride 2.
-    fn blocked_max_pool2(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn blocked_max_pool2(x: FloatTensor<Self>, pending: Pending) -> FloatTensor<Self>;
+    /// What a norm makes of the activation that awaits it.
+    fn blocked_settle(x: FloatTensor<Self>, norm: Arc<Deferred>) -> FloatTensor<Self>;
     /// Every second pixel, or every pixel four times.
     fn blocked_resample(x: FloatTensor<Self>, how: Resample) -> FloatTensor<Self>;
     /// `PReLU` alone.
@@ -130,23 +138,23 @@ pub fn leave(x: Tensor<5>, channels: usize) -> Tensor<4> {
 }
 
 /// 1×1 convolution with a weight `[c_out, c, 1, 1]` and a bias `[c_out]`.
-pub fn conv_point(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<5> {
-    conv(x, weight, bias, Kind::Point)
+pub fn conv_point(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>, pending: Pending) -> Tensor<5> {
+    conv(x, weight, bias, Kind::Point, pending)
 }
 
 /// 3×3 convolution of padding 1 with a weight `[c_out, c, 3, 3]` and a bias `[c_out]`.
-pub fn conv_square(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<5> {
-    conv(x, weight, bias, Kind::Square)
+pub fn conv_square(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>, pending: Pending) -> Tensor<5> {
+    conv(x, weight, bias, Kind::Square, pending)
 }
 
 /// 2×2 convolution of stride 2 with a weight `[c_out, c, 2, 2]` and a bias `[c_out]`; height and width even.
-pub fn conv_collect(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<5> {
-    conv(x, weight, bias, Kind::Collect)
+pub fn conv_collect(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>, pending: Pending) -> Tensor<5> {
+    conv(x, weight, bias, Kind::Collect, pending)
 }
 
 /// Transposed 2×2 convolution of stride 2 with a weight `[c, c_out, 2, 2]` and a bias `[c_out]`.
-pub fn conv_spread(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>) -> Tensor<5> {
-    conv(x, weight, bias, Kind::Spread)
+pub fn conv_spread(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>, pending: Pending) -> Tensor<5> {
+    conv(x, weight, bias, Kind::Spread, pending)
 }
 
 /// 3×3 convolution of each channel by itself, taps and padding `rate` pixels, with a weight `[c, 1, 3, 3]`
@@ -160,12 +168,13 @@ pub fn conv_depthwise(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>, rate: us
     ))
 }
 
-fn conv(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>, kind: Kind) -> Tensor<5> {
+fn conv(x: Tensor<5>, weight: Tensor<4>, bias: Tensor<1>, kind: Kind, pending: Pending) -> Tensor<5> {
     Tensor::from_dispatch(Dispatch::blocked_conv(
         x.into_dispatch(),
         weight.into_dispatch(),
         bias.into_dispatch(),
         kind,
+        pending,
     ))
 }
 
@@ -190,11 +199,11 @@ pub struct ConvNormActParams {
     pub epsilon: f64,
 }
 
-/// `m · prelu(norm(x ∗ weight + bias))`, padding 1.
+/// `m · prelu(norm(x ∗ weight + bias))`, padding 1; `pending` is the norm that `x` awaits, and then that which the result does.
 ///
 /// # Panics
 /// If the factors of the dropout are not `f32`.
-pub fn conv_norm_act(x: Tensor<5>, params: ConvNormActParams) -> Tensor<5> {
+pub fn conv_norm_act(x: Tensor<5>, params: ConvNormActParams, pending: &mut Pending) -> Tensor<5> {
     Tensor::from_dispatch(Dispatch::blocked_conv_norm_act(
         x.into_dispatch(),
         params.weight.into_dispatch(),
@@ -205,6 +214,7 @@ pub fn conv_norm_act(x: Tensor<5>, params: ConvNormActParams) -> Tensor<5> {
         params.mask.map(|mask| mask.into_data().try_to_vec().expect("factors of f32")),
         params.groups,
         params.epsilon as f32,
+        pending,
     ))
 }
 
@@ -225,11 +235,11 @@ pub struct NormActParams {
     pub epsilon: f64,
 }
 
-/// `m · prelu(norm(x))`
+/// `m · prelu(norm(x))`; `pending` is the norm that `x` awaits, and then that which the result does.
 ///
 /// # Panics
 /// If the factors of the dropout are not `f32`.
-pub fn norm_act(x: Tensor<5>, params: NormActParams) -> Tensor<5> {
+pub fn norm_act(x: Tensor<5>, params: NormActParams, pending: &mut Pending) -> Tensor<5> {
     Tensor::from_dispatch(Dispatch::blocked_norm_act(
         x.into_dispatch(),
         params.gamma.into_dispatch(),
@@ -238,12 +248,18 @@ pub fn norm_act(x: Tensor<5>, params: NormActParams) -> Tensor<5> {
         params.mask.map(|mask| mask.into_data().try_to_vec().expect("factors of f32")),
         params.groups,
         params.epsilon as f32,
+        pending,
     ))
 }
 
 /// Maximum of 2×2, stride 2; a last odd row or column is left out.
-pub fn max_pool2(x: Tensor<5>) -> Tensor<5> {
-    Tensor::from_dispatch(Dispatch::blocked_max_pool2(x.into_dispatch()))
+pub fn max_pool2(x: Tensor<5>, pending: Pending) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_max_pool2(x.into_dispatch(), pending))
+}
+
+/// What a norm makes of the activation that awaits it.
+pub fn settle(x: Tensor<5>, norm: Arc<Deferred>) -> Tensor<5> {
+    Tensor::from_dispatch(Dispatch::blocked_settle(x.into_dispatch(), norm))
 }
 
 /// Every second pixel, or every pixel four times.

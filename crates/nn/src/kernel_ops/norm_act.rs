@@ -8,7 +8,8 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use tomosieve_kernels::{
-    Blocked, Buffer, Change, Isa, NormAct, NormGradients, NormStats, norm_act, norm_act_backward,
+    Blocked, Buffer, Change, ChannelMoments, Deferred, Isa, NormAct, NormGradients, NormStats, norm_act,
+    norm_act_backward,
 };
 
 use super::layout::Tracked;
@@ -42,10 +43,14 @@ impl Layer {
         x.blocked(self.gamma.len())
     }
 
-    /// The output alone.
-    pub(super) fn infer(&self, x: Cpu) -> Cpu {
-        let shape = self.shape(&Values::new(x.clone()));
-        changed(x, |x| norm_act(Isa::best(), shape, x, None, self.norm())).0
+    /// The norm of `x`, to be left to its reader; its moments may be known.
+    pub(super) fn deferred(&self, shape: Blocked, x: &[f32], known: Option<ChannelMoments>) -> Deferred {
+        Deferred::new(Isa::best(), shape, x, known, self.norm())
+    }
+
+    /// [`deferred`](Self::deferred) for an activation by itself.
+    pub(super) fn infer(&self, x: &Values) -> Deferred {
+        self.deferred(self.shape(x), x, None)
     }
 
     /// The output and the norm's statistics.

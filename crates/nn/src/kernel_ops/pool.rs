@@ -6,14 +6,15 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use tomosieve_kernels::{Buffer, Isa, pooled};
 
+use super::deferred::Pending;
 use super::layout::Tracked;
 use super::storage::{Cpu, Values, tensor};
 
 /// Maximum of 2×2.
-pub(super) fn max_pool2(x: &Values) -> Cpu {
+pub(super) fn max_pool2(x: &Values, pending: &Pending) -> Cpu {
     let shape = x.lanes();
     let mut y = Buffer::dirty(pooled(shape).len());
-    tomosieve_kernels::max_pool2(Isa::best(), shape, x, &mut y);
+    tomosieve_kernels::max_pool2(Isa::best(), shape, x.awaiting(pending), &mut y);
     tensor(y, pooled(shape).dims())
 }
 
@@ -39,7 +40,7 @@ impl Backward<Flex, 1> for Pooled {
 pub(super) fn max_pool2_tracked<C: CheckpointStrategy>(x: Tracked<C>) -> Tracked<C> {
     let node = x.node();
     let x = Values::new(x.into_primitive());
-    let y = max_pool2(&x);
+    let y = max_pool2(&x, &None);
     match Pooled.prepare::<C>([node]).compute_bound().stateful() {
         OpsKind::Tracked(op) => op.finish(x, y),
         OpsKind::UnTracked(op) => op.finish(y),

@@ -3,7 +3,9 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{DType, Flex, FlexDevice, TensorData, ops::FloatTensorOps};
 use burn::tensor::Shape;
-use tomosieve_kernels::{BLOCK, Blocked, Buffer, Change};
+use tomosieve_kernels::{BLOCK, Blocked, Buffer, Change, Input};
+
+use super::deferred::Pending;
 
 /// A tensor of the CPU back end.
 pub(super) type Cpu = FloatTensor<Flex>;
@@ -28,6 +30,11 @@ impl Values {
             assert_eq!(shape.num_dims(), D, "rank of a tensor {shape:?}");
             shape[i]
         })
+    }
+
+    /// An activation and the norm that it awaits, as a kernel reads it.
+    pub(super) fn awaiting<'a>(&'a self, pending: &'a Pending) -> Input<'a> {
+        Input::new(self, pending.as_deref())
     }
 
     /// The shape of an activation in the blocked layout with `channels` channels.
