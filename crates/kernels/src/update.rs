@@ -99,7 +99,7 @@ impl Kernel for AdamPart<'_> {
 /// # Panics
 /// If the lengths differ.
 pub fn add(isa: Isa, values: Change<'_>, others: &[f32]) {
-    combine(isa, values, others, |value, other| value + other);
+    weighted(isa, values, others, [1.0, 1.0]);
 }
 
 /// `average ← α · average + (1 − α) · value`
@@ -107,50 +107,42 @@ pub fn add(isa: Isa, values: Change<'_>, others: &[f32]) {
 /// # Panics
 /// If the lengths differ.
 pub fn blend(isa: Isa, alpha: f64, average: Change<'_>, value: &[f32]) {
-    let (alpha, rest) = (alpha as f32, (1.0 - alpha) as f32);
-    combine(isa, average, value, move |average, value| alpha * average + rest * value);
+    weighted(isa, average, value, [alpha as f32, (1.0 - alpha) as f32]);
 }
 
-/// Each value with another.
-fn combine(
-    isa: Isa,
-    values: Change<'_>,
-    others: &[f32],
-    with: impl Fn(f32, f32) -> f32 + Copy + Sync + Send,
-) {
+/// `values ← a · values + b · others`
+fn weighted(isa: Isa, values: Change<'_>, others: &[f32], weights: [f32; 2]) {
     let len = values.len();
     let (from, to) = values.ends();
     in_parts(len, &[others.len()], |start, count| {
-        isa.run(Combine { from, others: &others[start..start + count], with, start, to });
+        isa.run(Weighted { from, others: &others[start..start + count], weights, start, to });
     });
 }
 
 /// A part of the values.
-struct Combine<'a, F> {
+struct Weighted<'a> {
     from: Source,
     others: &'a [f32],
-    with: F,
+    weights: [f32; 2],
     start: usize,
     to: Shared,
 }
 
-impl<F: Fn(f32, f32) -> f32> Kernel for Combine<'_, F> {
+impl Kernel for Weighted<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let (groups, rest) = self.others.as_chunks::<LANES>();
-        // SAFETY: the lengths were compared, and each task has a part of its own. A group is read as a whole before it is
-        // written: the compiler need not ask whether the two places overlap.
+    fn run<S: Simd>(self, s: S) {
+        let ([a, b], count) = (self.weights, self.others.len());
+        let (whole, others) = (count / LANES * LANES, self.others.as_ptr());
+        let [a_v, b_v] = [a, b].map(|weight| s.splat(weight));
+        // SAFETY: the lengths were compared, and each task has a part of its own.
         unsafe {
             let (from, to) = (self.from.at(self.start), self.to.at(self.start));
-            for (group, others) in groups.iter().enumerate() {
-                let (from, to) =
-                    (from.cast::<[f32; LANES]>().add(group), to.cast::<[f32; LANES]>().add(group));
-                let values = *from;
-                *to = std::array::from_fn(|i| (self.with)(values[i], others[i]));
+            for at in (0..whole).step_by(LANES) {
+                let (value, other) = (s.load(from.add(at)), s.load(others.add(at)));
+                s.store(to.add(at), s.add(s.mul(a_v, value), s.mul(b_v, other)));
             }
-            let done = groups.len() * LANES;
-            for (at, &other) in rest.iter().enumerate() {
-                *to.add(done + at) = (self.with)(*from.add(done + at), other);
+            for at in whole..count {
+                *to.add(at) = a * *from.add(at) + b * *others.add(at);
             }
         }
     }
