@@ -49,6 +49,7 @@ impl Bins {
         let stride = bins + 1; // the extra bin holds the non-finite
         let lanes = if bins <= SMALL { 4 } else { 1 };
         let mut tables = vec![0_u32; stride * lanes];
+        let mut units = vec![0_u8; if lanes == 1 { stride } else { 0 }];
         let mut at = [0_u32; BLOCK];
         let mut clamped = 0_u64;
         let whole = self.first_whole();
@@ -71,10 +72,11 @@ impl Bins {
                 }
             } else {
                 for &bin in at {
-                    tables[bin as usize] += 1;
+                    count(&mut units[bin as usize], &mut tables[bin as usize]);
                 }
             }
         }
+        tables.iter_mut().zip(units).for_each(|(count, units)| *count += u32::from(units));
         let (counts, others) = tables.split_at_mut(stride);
         for table in others.chunks_exact(stride) {
             counts.iter_mut().zip(table).for_each(|(sum, count)| *sum += count);
@@ -104,17 +106,21 @@ impl Bins {
     /// each, beside that of its cell, is what would hold up the processor.
     pub(crate) fn count_words(&self, values: &[u16]) -> Partial {
         const CELLS: usize = 0x1_0000;
-        let mut cells = vec![0_u32; CELLS];
-        if let Some(table) = cells.first_chunk_mut::<CELLS>() {
+        let (mut cells, mut units) = (vec![0_u32; CELLS], vec![0_u8; CELLS]);
+        if let (Some(cells), Some(units)) =
+            (cells.first_chunk_mut::<CELLS>(), units.first_chunk_mut::<CELLS>())
+        {
+            let mut take = |value: u16| count(&mut units[usize::from(value)], &mut cells[usize::from(value)]);
             let (whole, rest) = values.as_chunks::<4>();
             for &four in whole {
                 let four: u64 = bytemuck::cast(four);
                 for shift in [0, 16, 32, 48] {
-                    table[usize::from((four >> shift) as u16)] += 1;
+                    take((four >> shift) as u16);
                 }
             }
-            rest.iter().for_each(|&value| table[usize::from(value)] += 1);
+            rest.iter().copied().for_each(take);
         }
+        cells.iter_mut().zip(units).for_each(|(cell, units)| *cell += u32::from(units));
         self.by_bin(cells)
     }
 
@@ -145,6 +151,16 @@ impl Bins {
     fn first_whole(&self) -> Option<i32> {
         let reach = f64::from(1 << 22);
         (self.exact && self.edge > -reach && self.upper < reach).then_some((self.edge + 0.5) as i32)
+    }
+}
+
+/// Adds one to a count whose last byte stands in a table of its own: that of a large histogram fits a core's first cache, or
+/// nearly, where the counts themselves do not.
+#[inline(always)]
+fn count(units: &mut u8, rest: &mut u32) {
+    *units = units.wrapping_add(1);
+    if *units == 0 {
+        *rest += 1 << 8;
     }
 }
 
