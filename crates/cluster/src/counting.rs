@@ -156,7 +156,7 @@ impl Bins {
 
 /// Adds one to a count whose last byte stands in a table of its own: that of a large histogram fits a core's first cache, or
 /// nearly, where the counts themselves do not.
-#[inline(always)]
+#[inline]
 fn count(units: &mut u8, rest: &mut u32) {
     *units = units.wrapping_add(1);
     if *units == 0 {

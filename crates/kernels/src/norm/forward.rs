@@ -62,13 +62,7 @@ pub(super) fn measured(
 }
 
 /// The groups' means and inverse deviations from the moments of their channels.
-pub(super) fn combine(
-    shape: Blocked,
-    params: NormAct<'_>,
-    part: &Part,
-    moments: &[Moments],
-    stats: &mut [Stats],
-) {
+fn combine(shape: Blocked, params: NormAct<'_>, part: &Part, moments: &[Moments], stats: &mut [Stats]) {
     let (pixels, each) = ((shape.h * shape.w) as f64, shape.c / params.groups);
     let first = part.groups.start * each;
     for group in part.groups.clone() {

@@ -121,6 +121,9 @@ impl BlockedOps for Flex {
     }
 }
 
+/// What holds wherever there may be gradients.
+const AWAITS_NONE: &str = "what may have gradients awaits no norm";
+
 impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
     fn blocked_enter(x: Tracked<C>) -> Tracked<C> {
         layout::enter_tracked::<C>(x)
@@ -135,8 +138,9 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
         weight: Tracked<C>,
         bias: Tracked<C>,
         kind: Kind,
-        _: Pending,
+        pending: Pending,
     ) -> Tracked<C> {
+        assert!(pending.is_none(), "{AWAITS_NONE}");
         conv_tracked::<C>(x, weight, bias, kind)
     }
 
@@ -154,8 +158,9 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
         mask: Option<Vec<f32>>,
         groups: usize,
         epsilon: f32,
-        _: &mut Pending,
+        pending: &mut Pending,
     ) -> Tracked<C> {
+        assert!(pending.is_none(), "{AWAITS_NONE}");
         conv_norm_act::tracked::<C>(x, [weight, bias, gamma, beta, slope], mask, groups, epsilon)
     }
 
@@ -167,17 +172,19 @@ impl<C: CheckpointStrategy> BlockedOps for Autodiff<Flex, C> {
         mask: Option<Vec<f32>>,
         groups: usize,
         epsilon: f32,
-        _: &mut Pending,
+        pending: &mut Pending,
     ) -> Tracked<C> {
+        assert!(pending.is_none(), "{AWAITS_NONE}");
         norm_act::tracked::<C>(x, [gamma, beta, slope], mask, groups, epsilon)
     }
 
-    fn blocked_max_pool2(x: Tracked<C>, _: Pending) -> Tracked<C> {
+    fn blocked_max_pool2(x: Tracked<C>, pending: Pending) -> Tracked<C> {
+        assert!(pending.is_none(), "{AWAITS_NONE}");
         max_pool2_tracked::<C>(x)
     }
 
     fn blocked_settle(_: Tracked<C>, _: Arc<Deferred>) -> Tracked<C> {
-        unreachable!("what has gradients awaits no norm")
+        unreachable!("{AWAITS_NONE}")
     }
 
     fn blocked_resample(x: Tracked<C>, how: Resample) -> Tracked<C> {
