@@ -5,7 +5,7 @@
 
 use super::forward::{Apply, measured};
 use super::moments::ChannelMoments;
-use super::{NormAct, Stats, affine, channels, mask_lanes};
+use super::{NormAct, Stats, affine, channels};
 use crate::change::Change;
 use crate::parallel::{Source, each};
 use crate::shape::{BLOCK, Blocked};
@@ -26,7 +26,7 @@ impl Deferred {
     /// The norm of `x`, whose moments may be known already.
     ///
     /// # Panics
-    /// If a length is not that of the shape, the groups do not divide the channels, or a factor of dropout is negative.
+    /// If there is dropout, a length is not that of the shape, or the groups do not divide the channels.
     pub fn new(
         isa: Isa,
         shape: Blocked,
@@ -35,16 +35,9 @@ impl Deferred {
         params: NormAct<'_>,
     ) -> Self {
         shape.check(x);
-        let factors = params.mask.unwrap_or_default();
-        assert!(factors.iter().all(|&factor| factor >= 0.0), "factors of dropout");
+        assert!(params.mask.is_none(), "a deferred norm has no dropout");
         let stats = measured(isa, shape, Source::new(x.as_ptr()), known, params, |_, _| ());
-        let of_plane = |plane| {
-            let [scale, offset, slope] = lanes(shape, params, stats.of(plane), plane);
-            let mask = mask_lanes(shape, params.mask, plane);
-            // A factor that is not negative may as well come before the activation.
-            let times = |lanes: [f32; BLOCK]| std::array::from_fn(|i| lanes[i] * mask[i]);
-            [times(scale), times(offset), slope]
-        };
+        let of_plane = |plane| lanes(shape, params, stats.of(plane), plane);
         Self { shape, lanes: (0..shape.n * shape.blocks()).map(of_plane).collect() }
     }
 

@@ -4,6 +4,7 @@ use super::Job;
 use crate::buffer::Buffer;
 use crate::gemm::{gather, next_rows, with_panels, with_rows};
 use crate::input::Input;
+use crate::norm::Active;
 use crate::parallel::{Shared, each};
 use crate::shape::BLOCK;
 use crate::simd::{Isa, Kernel, LANES, Simd};
@@ -126,12 +127,11 @@ impl Convolve<'_> {
     unsafe fn inputs<S: Simd>(&self, s: S, n: usize, row: usize, normed: &mut [f32]) -> Inputs {
         let job = self.job;
         let x = self.x.values.as_ptr().add(job.x.at(n, 0, row * job.stencil.in_step, 0));
-        if self.x.norm.is_none() {
-            return (x, job.x.row(), job.x.plane());
-        }
+        let Some(norm) = self.x.norm else { return (x, job.x.row(), job.x.plane()) };
         let (lines, line) = (job.stencil.in_step, job.x.w * BLOCK);
         for block in 0..job.x.blocks() {
-            let Some(active) = self.x.active(s, n * job.x.blocks() + block) else { continue };
+            let lanes = norm.of(n * job.x.blocks() + block);
+            let active = Active::new(s, lanes, lanes);
             for y in 0..lines {
                 let from = x.add(block * job.x.plane() + y * job.x.row());
                 let to = normed.as_mut_ptr().add((block * lines + y) * line);

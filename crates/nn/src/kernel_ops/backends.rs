@@ -53,9 +53,9 @@ impl BlockedOps for Flex {
     ) -> Cpu {
         let [weight, bias, gamma, beta, slope] = [weight, bias, gamma, beta, slope].map(Values::new);
         let after = norm_act::Layer { gamma, beta, slope, mask, groups, epsilon };
-        let (z, after) = Layer { weight, bias, after }.infer(&Values::new(x), pending);
-        *pending = Some(Arc::new(after));
-        z
+        let (y, after) = Layer { weight, bias, after }.infer(&Values::new(x), pending);
+        *pending = after;
+        y
     }
 
     fn blocked_norm_act(
@@ -71,8 +71,10 @@ impl BlockedOps for Flex {
         let [gamma, beta, slope] = [gamma, beta, slope].map(Values::new);
         let layer = norm_act::Layer { gamma, beta, slope, mask, groups, epsilon };
         let x = settled(x, pending.take());
-        *pending = Some(Arc::new(layer.infer(&Values::new(x.clone()))));
-        x
+        let shape = layer.shape(&Values::new(x.clone()));
+        let (y, after) = layer.infer(x, shape, None);
+        *pending = after;
+        y
     }
 
     fn blocked_max_pool2(x: Cpu, pending: Pending) -> Cpu {

@@ -7,7 +7,7 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use tomosieve_kernels::{
-    Buffer, Change, ChannelMoments, Conv, Deferred, Isa, Kind, NormGradients, NormStats, norm_act, together,
+    Buffer, Change, ChannelMoments, Conv, Isa, Kind, NormGradients, NormStats, norm_act, together,
 };
 
 use super::deferred::{Pending, settled};
@@ -36,14 +36,12 @@ impl Layer {
         (conv, z, moments)
     }
 
-    /// The convolution alone, and the norm that is left to its reader.
-    pub(super) fn infer(&self, x: &Values, pending: &Pending) -> (Cpu, Deferred) {
-        let (conv, z, after) = together(|| {
+    /// The convolution and the norm that is left to its reader; with dropout the output.
+    pub(super) fn infer(&self, x: &Values, pending: &Pending) -> (Cpu, Pending) {
+        together(|| {
             let (conv, z, moments) = self.convolve(x, pending);
-            let after = self.after.deferred(conv.output(), &z, moments);
-            (conv, z, after)
-        });
-        (tensor(z, conv.output().dims()), after)
+            self.after.infer(tensor(z, conv.output().dims()), conv.output(), moments)
+        })
     }
 
     /// The output and what the backward pass needs.
@@ -147,8 +145,8 @@ pub(super) fn tracked<C: CheckpointStrategy>(
             op.finish(state, y)
         }
         OpsKind::UnTracked(op) => {
-            let (z, after) = layer.infer(&x, &None);
-            op.finish(settled(z, Some(Arc::new(after))))
+            let (y, pending) = layer.infer(&x, &None);
+            op.finish(settled(y, pending))
         }
     }
 }

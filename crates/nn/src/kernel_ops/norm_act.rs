@@ -12,6 +12,7 @@ use tomosieve_kernels::{
     norm_act_backward,
 };
 
+use super::deferred::Pending;
 use super::layout::Tracked;
 use super::storage::{Cpu, Values, changed, tensor, vector};
 
@@ -39,18 +40,18 @@ impl Layer {
         }
     }
 
-    fn shape(&self, x: &Values) -> Blocked {
+    pub(super) fn shape(&self, x: &Values) -> Blocked {
         x.blocked(self.gamma.len())
     }
 
-    /// The norm of `x`, to be left to its reader; its moments may be known.
-    pub(super) fn deferred(&self, shape: Blocked, x: &[f32], known: Option<ChannelMoments>) -> Deferred {
-        Deferred::new(Isa::best(), shape, x, known, self.norm())
-    }
-
-    /// [`deferred`](Self::deferred) for an activation by itself.
-    pub(super) fn infer(&self, x: &Values) -> Deferred {
-        self.deferred(self.shape(x), x, None)
+    /// `x`, and its norm, which is left to its reader; with dropout the output. The moments of `x` may be known.
+    pub(super) fn infer(&self, x: Cpu, shape: Blocked, known: Option<ChannelMoments>) -> (Cpu, Pending) {
+        let (isa, norm) = (Isa::best(), self.norm());
+        if norm.mask.is_some() {
+            return (changed(x, |x| norm_act(isa, shape, x, known, norm)).0, None);
+        }
+        let deferred = Deferred::new(isa, shape, &Values::new(x.clone()), known, norm);
+        (x, Some(Arc::new(deferred)))
     }
 
     /// The output and the norm's statistics.
