@@ -147,8 +147,11 @@ fn go(
             fitted.push(format!("input.classes 0 → {most}: what the search for their number begins with"));
         } else {
             Plan::new(&classes::trial(&config), Vec::new(), input, output, &[])?.check()?;
-            config = classes::settle(config, input, &RunDir::create(output)?, screen)?;
+            RunDir::create(output)?;
         }
+    }
+    if (config.input.classes == 0 || stages.len() > 1) && !manner.dry_run {
+        config = classes::settle(config, input, &RunDir::beside(output), screen)?;
     }
     let tried = if manner.dry_run { &Stage::ALL } else { stages };
     let plan = Plan::new(&config, fitted, input, output, tried)?;

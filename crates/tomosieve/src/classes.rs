@@ -4,6 +4,11 @@
 //! network that has learned narrow bands of grey values knows every voxel's value without noise ([`crate::denoised`]), and in
 //! these each phase has a peak of its own. So a trial learns more classes than there are likely to be, and its peaks are
 //! counted.
+//!
+//! Nor does a user always know. Classes that are shades of one phase cost accuracy: noise decides between them, and a band of grey
+//! values that spans two phases is learned as one. So when stage 2 has learned what it was asked for, the peaks are counted as
+//! well, and where they are fewer, stages 1 and 2 begin anew with as many ([`merge`]). A missing class is worse than one too
+//! many; so here any hint of a valley counts, and a rare class that the neighbouring slices know ([`Denoised::phases`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -14,11 +19,15 @@ use crate::ledger::{Ledger, Stage};
 use crate::plan;
 use crate::progress::Progress;
 use crate::run_dir::RunDir;
+use crate::stages::train::Learning;
 use crate::stages::{Context, cluster, train};
 use crate::{Error, Result};
 
 /// Classes of the trial.
 pub const MOST: usize = 10;
+/// How many times as many labels as are of the most frequent class stage 2 finds again at least, where its grey values without
+/// noise are to be believed: one that has learned nothing finds these.
+const LEARNED: f64 = 1.25;
 
 /// How many classes a volume has, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,7 +58,23 @@ impl std::fmt::Display for Found {
     }
 }
 
-/// The configuration with a number of classes: its own, or the one found for this volume, which is kept in the run folder.
+/// That fewer classes were learned than were asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Merged {
+    /// What the stages with the first number depend on, and with the second.
+    keys: [String; 2],
+    /// Classes that were asked for, and that were learned instead.
+    classes: [usize; 2],
+}
+
+impl Merged {
+    fn all(run: &RunDir) -> Result<Vec<Self>> {
+        Ok(run.read_json(&run.merged())?.unwrap_or_default())
+    }
+}
+
+/// The configuration with a number of classes: its own or, if it has none, the one found for this volume, which is kept in the
+/// run folder; or the fewer that were learned instead, as is kept there as well.
 ///
 /// # Errors
 /// What the first two stages say.
@@ -59,7 +84,89 @@ pub fn settle(mut config: Config, input: &Input, run: &RunDir, progress: &dyn Pr
         progress.note(&found.to_string());
         config.input.classes = found.classes;
     }
+    if config.input.merge {
+        let merged = Merged::all(run)?;
+        let fewer = |config: &Config| {
+            let here = |merged: &&Merged| merged.keys[0] == key(config, input);
+            merged.iter().find(here).map(|merged| merged.classes[1])
+        };
+        while let Some(classes) = fewer(&config).filter(|fewer| (2..config.input.classes).contains(fewer)) {
+            config.input.classes = classes;
+        }
+    }
     Ok(config)
+}
+
+/// What stages 1 and 2 depend on.
+fn key(config: &Config, input: &Input) -> String {
+    Ledger::key(Stage::Train, config, input)
+}
+
+/// The configuration with as many classes as stage 2 saw phases, if these are fewer than the classes it learned; its result and
+/// that of stage 1 no longer count then.
+///
+/// # Errors
+/// [`Error::RunFile`] when a file of the run folder is damaged or cannot be written.
+pub fn merge(
+    config: &Config,
+    input: &Input,
+    run: &RunDir,
+    ledger: &mut Ledger,
+    progress: &dyn Progress,
+) -> Result<Option<Config>> {
+    if !config.input.merge || config.input.slices < 3 || config.train.blind <= 0.0 {
+        return Ok(None);
+    }
+    let learning = Learning::read(run)?;
+    let (Some(denoised), Some(check)) =
+        (run.read_json::<Denoised>(&run.denoised())?, learning.as_ref().and_then(|of| of.checks.last()))
+    else {
+        return Ok(None);
+    };
+    let found = &check.found;
+    let of_most = found.of.iter().copied().max().unwrap_or(0);
+    let told: Vec<Option<f64>> = found.recalls().collect();
+    // At most half of them go at a time: with many classes that noise divides a network learns less, and tells less apart.
+    let asked = config.input.classes;
+    let phases = denoised.phases(&told).max(asked.div_ceil(2)).max(2);
+    if phases >= asked || (found.same.iter().sum::<u64>() as f64) < LEARNED * of_most as f64 {
+        return Ok(None);
+    }
+    let mut fewer = config.clone();
+    fewer.input.classes = phases;
+    progress.note(&format!("{}; learning anew", instead(asked, fewer.input.classes)));
+    let merged =
+        Merged { keys: [key(config, input), key(&fewer, input)], classes: [asked, fewer.input.classes] };
+    let mut all = Merged::all(run)?;
+    all.retain(|other| other.keys[0] != merged.keys[0]);
+    all.push(merged);
+    ledger.forget(run, Stage::Cluster)?;
+    run.write_json(&run.merged(), &all)?;
+    Ok(Some(fewer))
+}
+
+/// How many classes were asked for where those of `config` were learned instead.
+///
+/// # Errors
+/// [`Error::RunFile`] when the file that tells is damaged.
+pub fn asked(config: &Config, input: &Input, run: &RunDir) -> Result<Option<usize>> {
+    let merged = Merged::all(run)?;
+    let (mut key, mut asked) = (key(config, input), config.input.classes);
+    let before = |key: &str, classes| {
+        merged.iter().rfind(|merged| merged.keys[1] == key && merged.classes[0] > classes)
+    };
+    while let Some(before) = before(&key, asked) {
+        (key, asked) = (before.keys[0].clone(), before.classes[0]);
+    }
+    Ok((asked > config.input.classes).then_some(asked))
+}
+
+/// That fewer classes were learned, in words.
+pub fn instead(asked: usize, classes: usize) -> String {
+    format!(
+        "{classes} classes instead of {asked}: without their noise, grey values tell no more phases apart (input.merge = false \
+         keeps all {asked})"
+    )
 }
 
 /// How many classes the volume has: two at least.

@@ -77,6 +77,8 @@ pub struct Config {
 pub struct InputConfig {
     /// K, the number of classes; 0 = to be [found](crate::classes).
     pub classes: usize,
+    /// Whether fewer are learned where a volume has fewer phases ([`crate::classes::merge`]).
+    pub merge: bool,
     /// c, the adjacent slices of a patch (odd).
     pub slices: usize,
     /// Percentiles of the whole volume that become 0 and 1.

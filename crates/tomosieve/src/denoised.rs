@@ -13,6 +13,7 @@ use tomosieve_volume::{Memory, Shape};
 
 use crate::Result;
 use crate::batches::{Stream, generator};
+use crate::confidence::most_likely;
 use crate::inference::Sweep;
 use crate::lanes::Lanes;
 use crate::partial_volume::Rims;
@@ -33,6 +34,14 @@ const SMOOTHED: usize = 8;
 const NONE: f64 = 5e-5;
 /// How high a valley stands at most, as a share of the lower one of its two peaks, for these to be two.
 const FILLED: f64 = 2.0 / 3.0;
+/// How often it is smoothed, how high a valley may stand, and what is as good as none where any hint of a valley is to count.
+const HINT: (usize, f64, f64) = (3, 0.9, 5e-4);
+/// A class without a peak may be a phase beside another if it has fewer voxels than this share of the other's, ...
+const BESIDE: f64 = 0.25;
+/// ... and at least this share of all, ...
+const LEAST: f64 = 1e-3;
+/// ... the slices beside tell at least this share of its labels, and it is darker or brighter than the other as it should be.
+const TOLD: f64 = 2.0 / 3.0;
 
 /// Histograms of some crops, as scanned and without noise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +54,9 @@ pub struct Denoised {
     pub after: Vec<u64>,
     /// The mean grey value of these as scanned; 0 where there are none.
     pub scanned: Vec<f64>,
+    /// Of what each class is most likely, rims left out: voxels, and their mean bin.
+    #[serde(default)]
+    pub classes: Vec<(u64, f64)>,
 }
 
 /// A peak of the grey values without noise.
@@ -107,23 +119,28 @@ impl Denoised {
         let means = sums.means();
         let found = lanes.map(crops, |item| {
             let (patch, probabilities) = look(item)?;
-            Ok((patch.middle().to_vec(), expected(&probabilities, &means), patch.width))
+            let pixels = patch.pixels();
+            let labels = (0..pixels).map(|pixel| most_likely(&probabilities, pixel, pixels).0);
+            Ok((patch.middle().to_vec(), expected(&probabilities, &means), labels.collect(), patch.width))
         });
-        let found = found.into_iter().collect::<Result<Vec<_>>>()?;
+        let found = found.into_iter().collect::<Result<Vec<(_, _, Vec<u8>, _)>>>()?;
 
         let mut fine = Histogram::uniform(0.0, 1.0, 1 << 12)?;
-        found.iter().for_each(|(_, values, _)| fine.add(values));
+        found.iter().for_each(|(_, values, ..)| fine.add(values));
         let bands = if fine.distinct() > BANDS { KMeans {}.fit_all(&fine, BANDS)?.pop() } else { None };
         let bin = |value: f32| ((value * BINS as f32) as usize).min(BINS - 1);
         let (mut before, mut after, mut scanned) = (vec![0; BINS], vec![0; BINS], vec![0.0; BINS]);
-        for (grey, values, width) in &found {
+        let mut classes = vec![(0, 0.0); classes];
+        for (grey, values, labels, width) in &found {
             let rims =
                 bands.as_ref().map_or_else(|| Ok(vec![false; values.len()]), |b| rims(b, values, *width))?;
-            for ((&grey, &value), rim) in grey.iter().zip(values).zip(rims) {
+            for (((&grey, &value), &label), rim) in grey.iter().zip(values).zip(labels).zip(rims) {
                 before[bin(grey)] += 1;
                 if !rim {
                     after[bin(value)] += 1;
                     scanned[bin(value)] += f64::from(grey);
+                    let (voxels, bins) = &mut classes[usize::from(label)];
+                    (*voxels, *bins) = (*voxels + 1, *bins + bin(value) as f64);
                 }
             }
         }
@@ -132,7 +149,8 @@ impl Denoised {
             if *count == 0 { 0.0 } else { f64::from(scale.low) + wide * sum / *count as f64 }
         };
         let scanned = scanned.into_iter().zip(&after).map(mean).collect();
-        Ok(Self { scale, before, after, scanned })
+        classes.iter_mut().for_each(|(voxels, bins)| *bins /= (*voxels).max(1) as f64);
+        Ok(Self { scale, before, after, scanned, classes })
     }
 
     /// The peaks, by ascending grey value; none of histograms that do not belong together, as of a damaged file.
@@ -142,7 +160,7 @@ impl Denoised {
         }
         let counts: Vec<f64> = self.after.iter().map(|&count| count as f64).collect();
         let all = counts.iter().sum::<f64>().max(1.0);
-        let heights = smoothed(&counts);
+        let heights = smoothed(&counts, SMOOTHED);
         let found = summits(&heights, NONE * all, FILLED);
         let ends = found.iter().skip(1).map(|summit| summit.valley).chain([counts.len()]);
         let height = |bin: usize| heights[bin] + NONE * all;
@@ -164,6 +182,40 @@ impl Denoised {
                 }
             })
             .collect()
+    }
+
+    /// How many of the classes are phases: as many as there are peaks, any hint of a valley between which counts, and rare classes
+    /// without a peak of their own beside a frequent one, if the neighbouring slices tell them from it: `told` is the share of
+    /// its labels for which they do, class by class. All of them where nothing is known.
+    pub fn phases(&self, told: &[Option<f64>]) -> usize {
+        let counts: Vec<f64> = self.after.iter().map(|&count| count as f64).collect();
+        let all = counts.iter().sum::<f64>();
+        let (times, filled, none) = HINT;
+        let found = summits(&smoothed(&counts, times), none * all, filled);
+        if found.is_empty() || self.classes.len() != told.len() {
+            return told.len();
+        }
+        let ends = found.iter().skip(1).map(|summit| summit.valley).chain([counts.len()]);
+        let phases = found.iter().zip(ends).map(|(summit, end)| {
+            let range = summit.valley as f64..end as f64;
+            let here = || {
+                let classes = self.classes.iter().enumerate();
+                classes.filter(|(_, (voxels, bin))| *voxels > 0 && range.contains(bin))
+            };
+            let Some((frequent, &(most, at))) = here().max_by_key(|(_, (voxels, _))| voxels) else {
+                return 1;
+            };
+            // A class that is darker than another by its labels is so without noise, too, unless it was a rim.
+            let beside = |&(class, &(voxels, bin)): &(usize, &(u64, f64))| {
+                let share = voxels as f64;
+                share < BESIDE * most as f64
+                    && share >= LEAST * all
+                    && told[class].is_some_and(|told| told >= TOLD)
+                    && (class < frequent) == (bin < at)
+            };
+            1 + here().filter(beside).count()
+        });
+        phases.sum()
     }
 
     /// The grey value in the middle of a bin.
@@ -219,9 +271,9 @@ fn expected(probabilities: &[f32], means: &[f32]) -> Vec<f32> {
     values
 }
 
-/// [`SMOOTHED`] times [¼ ½ ¼]; what would leave stays at the ends.
-fn smoothed(counts: &[f64]) -> Vec<f64> {
-    (0..SMOOTHED).fold(counts.to_vec(), |values, _| {
+/// So many `times` [¼ ½ ¼]; what would leave stays at the ends.
+fn smoothed(counts: &[f64], times: usize) -> Vec<f64> {
+    (0..times).fold(counts.to_vec(), |values, _| {
         let at = |i: usize| values[i.min(values.len() - 1)];
         (0..values.len()).map(|i| 0.25 * (at(i.saturating_sub(1)) + at(i + 1)) + 0.5 * at(i)).collect()
     })
@@ -324,15 +376,51 @@ mod tests {
         (after[100], after[101], after[300]) = (20_000, 10_000, 10_000);
         (scanned[100], scanned[101], scanned[300]) = (150.0, 180.0, 420.0);
         let scale = Scale { low: 100.0, high: 500.0 };
-        let peaks = Denoised { scale, before: after.clone(), after, scanned }.peaks();
+        let peaks = Denoised { scale, before: after.clone(), after, scanned, classes: Vec::new() }.peaks();
         let all = |of: fn(&Peak) -> f64| peaks.iter().map(of).collect::<Vec<_>>();
         assert_eq!(peaks.iter().map(|peak| peak.bin).collect::<Vec<_>>(), [100, 300]);
         assert_eq!(all(|peak| peak.value), [160.0, 420.0]);
         assert_eq!(all(|peak| peak.share), [0.75, 0.25]);
         assert!(peaks[0].valley.is_none() && peaks[1].valley.is_some_and(|valley| valley < 0.01));
-        let damaged = |after, scanned| Denoised { scale, before: Vec::new(), after, scanned };
+        let damaged =
+            |after, scanned| Denoised { scale, before: Vec::new(), after, scanned, classes: Vec::new() };
         assert_eq!(damaged(vec![1, 2], vec![0.0]).peaks(), []);
+        assert_eq!(damaged(Vec::new(), Vec::new()).phases(&[None; 3]), 3, "nothing is known");
         assert_eq!(damaged(Vec::new(), Vec::new()).peaks(), []);
+    }
+
+    /// Two peaks of 30 bins each, `valley` a bin between them, and classes of so many voxels at these bins.
+    fn two_peaks(valley: u64, classes: &[(u64, f64)]) -> Denoised {
+        let mut after = vec![0; BINS];
+        for (bins, count) in [(50..80, 1000), (80..110, valley), (110..140, 600)] {
+            after[bins].fill(count);
+        }
+        let scale = Scale { low: 0.0, high: 1.0 };
+        Denoised { scale, before: after.clone(), scanned: vec![0.5; BINS], after, classes: classes.to_vec() }
+    }
+
+    #[test]
+    fn a_shallow_valley_hints_at_two_phases() {
+        let classes = [(20_000, 60.0), (20_000, 70.0), (20_000, 125.0)];
+        let phases = |valley| {
+            let denoised = two_peaks(valley, &classes);
+            (denoised.phases(&[Some(0.5); 3]), denoised.peaks().len())
+        };
+        assert_eq!((phases(300), phases(500), phases(590)), ((2, 2), (2, 1), (1, 1)));
+    }
+
+    #[test]
+    fn a_rare_phase_may_have_no_peak() {
+        let phases = |voxels, bin, told| {
+            let classes = [(30_000, 60.0), (voxels, bin), (18_000, 125.0)];
+            two_peaks(0, &classes).phases(&[Some(0.9), told, Some(0.9)])
+        };
+        assert_eq!(phases(200, 75.0, Some(0.7)), 3);
+        assert_eq!(phases(200, 75.0, Some(0.6)), 2, "noise tells it");
+        assert_eq!(phases(200, 75.0, None), 2, "nothing tells it");
+        assert_eq!(phases(20, 75.0, Some(0.7)), 2, "it is as good as gone");
+        assert_eq!(phases(9_000, 75.0, Some(0.7)), 2, "half of a phase is none");
+        assert_eq!(phases(200, 55.0, Some(0.7)), 2, "it is no brighter than the class below");
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub struct Job<'a> {
 
 impl Job<'_> {
     /// Runs `stages`, in order; a stage whose result is there is skipped, unless it is the only one
-    /// asked for and `force` is given.
+    /// asked for and `force` is given. Between stages 2 and 3 classes that are no phases may [go](classes::merge).
     ///
     /// # Errors
     /// [`Error::Exists`] when a result made with other settings is in the way and `force` is not given;
@@ -80,10 +80,17 @@ impl Job<'_> {
         // Whether what the run folder tells of its volume still holds: it may have been moved.
         let mut told = earlier.as_ref().is_some_and(|earlier| earlier.input == provenance.input);
         provenance.correction = earlier.and_then(|earlier| earlier.correction);
+        provenance.asked = classes::asked(config, input, run)?;
         for &stage in stages {
             if ledger.standing(stage, config, input) == Standing::Done && !(self.force && stages.len() == 1) {
                 progress.note(&format!("{}: already done", stage.name()));
                 continue;
+            }
+            if stage == Stage::Correct
+                && stages.contains(&Stage::Train)
+                && let Some(fewer) = classes::merge(config, input, run, &mut ledger, progress)?
+            {
+                return Job { config: &fewer, command: self.command.clone(), ..*self }.run(stages);
             }
             ledger.require_before(stage, config, input)?;
             ledger.forget(run, stage)?;

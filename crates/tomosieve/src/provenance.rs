@@ -32,6 +32,9 @@ pub struct Provenance {
     pub platform: String,
     /// Wall time of each stage, seconds.
     pub seconds: BTreeMap<String, f64>,
+    /// Classes that were asked for, where fewer were learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<usize>,
     /// How stage 3 ended.
     #[serde(default)]
     pub correction: Option<Outcome>,
@@ -77,6 +80,7 @@ impl Provenance {
             device: config.device.clone(),
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             seconds: BTreeMap::new(),
+            asked: None,
             correction: None,
         }
     }

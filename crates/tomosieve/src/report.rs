@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::classes::Found;
+use crate::classes::{Found, instead};
 use crate::config::Config;
 use crate::denoised::{Denoised, Peak};
 use crate::ledger::Stage;
@@ -46,6 +46,9 @@ fn compose(
     let input = &provenance.input;
     let [z, y, x] = input.shape;
     writeln!(out, "# Segmentation of {}\n", input.path.file_name().unwrap_or_default().to_string_lossy())?;
+    if let Some(asked) = provenance.asked {
+        writeln!(out, "> **{}**.\n", instead(asked, config.input.classes))?;
+    }
     if let Some(outcome) = &provenance.correction
         && let Some(alarm) = &outcome.alarm
     {

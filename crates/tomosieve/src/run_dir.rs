@@ -85,6 +85,11 @@ impl RunDir {
         self.root.join("classes.json")
     }
 
+    /// How many classes were learned instead of more.
+    pub fn merged(&self) -> PathBuf {
+        self.root.join("merged.json")
+    }
+
     /// Where the number of classes is looked for.
     pub fn trial(&self) -> PathBuf {
         self.root.join("classes")

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tempfile::TempDir;
 use tomosieve::config::Layers;
@@ -17,7 +17,7 @@ use tomosieve::run_dir::RunDir;
 use tomosieve::stages::evaluate::{self, Evaluation, Special, Truth};
 use tomosieve::stages::train::Learning;
 use tomosieve::stages::{Context, cluster, correct, predict, train};
-use tomosieve::{Config, Error, classes, phantom_files, plan};
+use tomosieve::{Config, Error, classes, phantom_files, pipeline, plan};
 use tomosieve_volume::{Memory, OpenOptions, OutputKind, OutputMeta, Region, Shape, VoxelType, Voxels};
 
 /// A folder with a small sand phantom in it: noisy, so that there is something to correct.
@@ -33,6 +33,7 @@ fn config(settings: &[&str]) -> Config {
     let base = [
         "starts=2",
         "input.classes=3",
+        "input.merge=false",
         "input.slices=3",
         "network.widths=[8,16]",
         "network.dropout=0.05",
@@ -231,20 +232,78 @@ fn shading_is_taken_out_before_anything_else_if_it_is_clear() {
     assert_eq!(clustered(Sample::Sand, 3, "auto"), clustered(Sample::Sand, 3, "off"));
 }
 
-#[test]
-fn the_number_of_classes_is_found_and_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("bands.npy");
-    // Three grey values in bands of 21 pixels, under noise.
+/// A volume of three grey values in bands of 21 pixels, under noise.
+fn bands(path: &Path) {
     let shape = Shape::new(16, 64, 64);
     let noise = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 16) as f32 / 65536.0 - 0.5;
     let voxels: Vec<f32> = (0..shape.voxels()).map(|i| (i % 64 / 22) as f32 + 0.4 * noise(i)).collect();
     let mut writer =
-        tomosieve_volume::create(OutputKind::Npy, &path, shape, VoxelType::F32, &OutputMeta::default())
+        tomosieve_volume::create(OutputKind::Npy, path, shape, VoxelType::F32, &OutputMeta::default())
             .unwrap();
     writer.write(Voxels::F32(&voxels)).unwrap();
     writer.finish().unwrap();
+}
 
+/// Stops as soon as something is said that contains these words.
+struct StopAt(&'static str, AtomicBool);
+
+impl Progress for StopAt {
+    fn begin(&self, _: &str, _: u64, _: u64, _: &str) {}
+    fn advance(&self, _: u64, _: &str) {}
+    fn end(&self) {}
+    fn note(&self, text: &str) {
+        self.1.fetch_or(text.contains(self.0), Ordering::Relaxed);
+    }
+    fn stopped(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn classes_that_are_no_phases_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bands.npy");
+    bands(&path);
+    let options = OpenOptions::default();
+    let input = Input::open(&path, &options).unwrap();
+    let asked = |classes: &str, merge: &str| {
+        config(&[classes, merge, "starts=1", "train.steps=1200", "train.settled=0", "correct.steps=8"])
+    };
+    let segment = |config: &Config, name: &str, progress: &dyn Progress| {
+        pipeline::segment(config.clone(), &input, &options, &folder.path().join(name), progress)
+    };
+    let six = asked("input.classes=6", "input.merge=true");
+    let done = segment(&six, "six", &Silent).unwrap();
+    let classes =
+        |run: &RunDir| run.read_json::<cluster::Stage1>(&run.clusters()).unwrap().unwrap().clusters.classes();
+    let learned = classes(&done);
+    assert!((3..=4).contains(&learned), "{learned}: none is lost, but a rim may be left over");
+    let report = std::fs::read_to_string(done.report()).unwrap();
+    let first = report.lines().nth(2).unwrap();
+    assert!(first.starts_with(&format!("> **{learned} classes instead of 6: ")), "{first}");
+
+    // The result is that of a run which was asked for no more, and of one that was stopped in between.
+    let fewer = asked(&format!("input.classes={learned}"), "input.merge=false");
+    let plain = segment(&fewer, "fewer", &Silent).unwrap();
+    assert!(weights(done.root(), "model.safetensors") == weights(plain.root(), "model.safetensors"));
+    let stop = StopAt("learning anew", AtomicBool::new(false));
+    assert!(matches!(segment(&six, "stopped", &stop), Err(Error::Stopped { .. })));
+    let resumed = segment(&six, "stopped", &Silent).unwrap();
+    same(&results(resumed.root()), &results(done.root()));
+    // Another time nothing is left to do.
+    let trained = std::fs::metadata(done.model()).unwrap().modified().unwrap();
+    segment(&six, "six", &Silent).unwrap();
+    assert_eq!(std::fs::metadata(done.model()).unwrap().modified().unwrap(), trained);
+
+    let kept = segment(&asked("input.classes=6", "input.merge=false"), "kept", &Silent).unwrap();
+    assert_eq!(classes(&kept), 6);
+}
+
+#[test]
+fn the_number_of_classes_is_found_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bands.npy");
+    bands(&path);
     let input = Input::open(&path, &OpenOptions::default()).unwrap();
     let (config, _) = plan::fit(
         config(&[

@@ -180,10 +180,12 @@ fn phantom(output: &Path, spec: PhantomSpec) -> Result<PathBuf> {
 /// What becomes of one class too many, and of twice as many and two: mIoU after every found class went to the true class
 /// it has most voxels of.
 fn surplus(output: &Path, words: &[&str]) -> Result<()> {
-    println!("| volume | classes asked for | pseudo labels: accuracy | mIoU | result: accuracy | mIoU |");
-    println!("|---|--:|--:|--:|--:|--:|");
+    println!(
+        "| volume | classes asked for | learned | pseudo labels: accuracy | mIoU | result: accuracy | mIoU |"
+    );
+    println!("|---|--:|--:|--:|--:|--:|--:|");
     let asked = Asked::new(words);
-    for spec in listed(1).into_iter().filter(|spec| asked.has(&name_of(*spec))) {
+    for spec in listed(2).into_iter().filter(|spec| asked.has(&name_of(*spec))) {
         let folder = phantom(output, spec)?;
         let name = name_of(spec);
         let classes = spec.sample.info().classes.len();
@@ -196,7 +198,10 @@ fn surplus(output: &Path, words: &[&str]) -> Result<()> {
                 let scores = &evaluation.stages[stage];
                 format!("{:.1} | {:.1}", 100.0 * scores.accuracy, 100.0 * scores.miou)
             });
-            println!("| {name} | {classes} | {} |", cells.join(" | "));
+            let run = RunDir::open(&run)?;
+            let learned = run.read_json::<Stage1>(&run.clusters())?;
+            let learned = learned.map_or(0, |stage1| stage1.clusters.classes());
+            println!("| {name} | {classes} | {learned} | {} |", cells.join(" | "));
         }
     }
     Ok(())

@@ -68,6 +68,7 @@ pub fn cases<'a>(
     for subject in subjects {
         for mut variant in study.variants(base)? {
             variant.config = plan::fit(variant.config, subject.input.shape()).0;
+            variant.config.input.merge = false; // what is compared has the classes that it says
             let mut place = runs(folder).join(path_name(&subject.name)).join(path_name(&study.name));
             if !variant.name.is_empty() {
                 place = place.join(path_name(&variant.name));
