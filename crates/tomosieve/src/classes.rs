@@ -164,8 +164,8 @@ pub fn asked(config: &Config, input: &Input, run: &RunDir) -> Result<Option<usiz
 /// That fewer classes were learned, in words.
 pub fn instead(asked: usize, classes: usize) -> String {
     format!(
-        "{classes} classes instead of {asked}: without their noise, grey values tell no more phases apart (input.merge = false \
-         keeps all {asked})"
+        "{classes} classes instead of {asked}: without their noise, grey values tell no more phases apart (`--set \
+         input.merge=false` keeps all {asked})"
     )
 }
 
