@@ -136,6 +136,11 @@ impl Confidence {
     }
 }
 
+/// The most likely class of each pixel of `[k, h, w]` probabilities, `[h, w]`; `plane` is `h·w`.
+pub fn labels(probabilities: &[f32], plane: usize) -> Vec<u8> {
+    (0..plane).map(|pixel| most_likely(probabilities, pixel, plane).0).collect()
+}
+
 /// The most likely class of one pixel of `[k, h, w]` probabilities, and its probability.
 #[inline]
 pub fn most_likely(probabilities: &[f32], pixel: usize, plane: usize) -> (u8, f32) {

@@ -13,7 +13,7 @@ use tomosieve_volume::{Memory, Shape};
 
 use crate::Result;
 use crate::batches::{Stream, generator};
-use crate::confidence::most_likely;
+use crate::confidence::labels;
 use crate::inference::Sweep;
 use crate::lanes::Lanes;
 use crate::partial_volume::Rims;
@@ -21,6 +21,7 @@ use crate::patch::Patch;
 use crate::pool::Pool;
 use crate::predictor::Predict;
 use crate::scale::Scale;
+use crate::summits::{Hill, Sight};
 
 /// Pixels that all crops have together, about.
 const PIXELS: usize = 1 << 18;
@@ -28,14 +29,10 @@ const PIXELS: usize = 1 << 18;
 const BINS: usize = 400;
 /// Bands of grey values without noise between which rims are looked for.
 const BANDS: usize = 10;
-/// How often the histogram is smoothed by [¼ ½ ¼], which makes a Gaussian of two bins' standard deviation.
-const SMOOTHED: usize = 8;
-/// Share of the voxels, in a bin, that is as good as none: a few of those that are looked at.
-const NONE: f64 = 5e-5;
-/// How high a valley stands at most, as a share of the lower one of its two peaks, for these to be two.
-const FILLED: f64 = 2.0 / 3.0;
-/// How often it is smoothed, how high a valley may stand, and what is as good as none where any hint of a valley is to count.
-const HINT: (usize, f64, f64) = (3, 0.9, 5e-4);
+/// Peaks that are sure; a few of the voxels that are looked at are as good as none.
+const PEAKS: Sight = Sight { smoothed: 8, none: 5e-5, filled: 2.0 / 3.0 };
+/// Any hint of a peak, if it has voxels worth the name.
+const HINTS: Sight = Sight { smoothed: 3, none: 5e-4, filled: 0.9 };
 /// A class without a peak may be a phase beside another if it has fewer voxels than this share of the other's, ...
 const BESIDE: f64 = 0.25;
 /// ... and at least this share of all, ...
@@ -119,11 +116,10 @@ impl Denoised {
         let means = sums.means();
         let found = lanes.map(crops, |item| {
             let (patch, probabilities) = look(item)?;
-            let pixels = patch.pixels();
-            let labels = (0..pixels).map(|pixel| most_likely(&probabilities, pixel, pixels).0);
-            Ok((patch.middle().to_vec(), expected(&probabilities, &means), labels.collect(), patch.width))
+            let (values, labels) = (expected(&probabilities, &means), labels(&probabilities, patch.pixels()));
+            Ok((patch.middle().to_vec(), values, labels, patch.width))
         });
-        let found = found.into_iter().collect::<Result<Vec<(_, _, Vec<u8>, _)>>>()?;
+        let found = found.into_iter().collect::<Result<Vec<_>>>()?;
 
         let mut fine = Histogram::uniform(0.0, 1.0, 1 << 12)?;
         found.iter().for_each(|(_, values, ..)| fine.add(values));
@@ -158,49 +154,34 @@ impl Denoised {
         if self.after.is_empty() || self.scanned.len() != self.after.len() {
             return Vec::new();
         }
-        let counts: Vec<f64> = self.after.iter().map(|&count| count as f64).collect();
-        let all = counts.iter().sum::<f64>().max(1.0);
-        let heights = smoothed(&counts, SMOOTHED);
-        let found = summits(&heights, NONE * all, FILLED);
-        let ends = found.iter().skip(1).map(|summit| summit.valley).chain([counts.len()]);
-        let height = |bin: usize| heights[bin] + NONE * all;
-        found
-            .iter()
-            .zip(ends)
-            .enumerate()
-            .map(|(index, (summit, end))| {
-                let bins = summit.valley..end;
-                let count = counts[bins.clone()].iter().sum::<f64>();
-                let sum = bins.map(|bin| counts[bin] * self.scanned[bin]).sum::<f64>();
-                Peak {
-                    bin: summit.top,
-                    value: sum / count.max(1.0),
-                    share: count / all,
-                    valley: (index > 0).then(|| {
-                        height(summit.valley) / f64::min(height(summit.top), height(found[index - 1].top))
-                    }),
-                }
-            })
-            .collect()
+        let all = self.all().max(1.0);
+        let peak = |hill: Hill| {
+            let counts = || hill.bins.clone().map(|bin| self.after[bin] as f64);
+            let sum = counts().zip(&self.scanned[hill.bins.clone()]).map(|(count, value)| count * value);
+            let count = counts().sum::<f64>();
+            Peak {
+                bin: hill.top,
+                value: sum.sum::<f64>() / count.max(1.0),
+                share: count / all,
+                valley: hill.valley,
+            }
+        };
+        PEAKS.hills(&self.after).into_iter().map(peak).collect()
     }
 
     /// How many of the classes are phases: as many as there are peaks, any hint of a valley between which counts, and rare classes
     /// without a peak of their own beside a frequent one, if the neighbouring slices tell them from it: `told` is the share of
     /// its labels for which they do, class by class. All of them where nothing is known.
     pub fn phases(&self, told: &[Option<f64>]) -> usize {
-        let counts: Vec<f64> = self.after.iter().map(|&count| count as f64).collect();
-        let all = counts.iter().sum::<f64>();
-        let (times, filled, none) = HINT;
-        let found = summits(&smoothed(&counts, times), none * all, filled);
-        if found.is_empty() || self.classes.len() != told.len() {
+        let hills = HINTS.hills(&self.after);
+        if hills.is_empty() || self.classes.len() != told.len() {
             return told.len();
         }
-        let ends = found.iter().skip(1).map(|summit| summit.valley).chain([counts.len()]);
-        let phases = found.iter().zip(ends).map(|(summit, end)| {
-            let range = summit.valley as f64..end as f64;
+        let all = self.all();
+        let phases = hills.iter().map(|hill| {
             let here = || {
                 let classes = self.classes.iter().enumerate();
-                classes.filter(|(_, (voxels, bin))| *voxels > 0 && range.contains(bin))
+                classes.filter(|(_, (voxels, bin))| *voxels > 0 && hill.bins.contains(&(*bin as usize)))
             };
             let Some((frequent, &(most, at))) = here().max_by_key(|(_, (voxels, _))| voxels) else {
                 return 1;
@@ -216,6 +197,11 @@ impl Denoised {
             1 + here().filter(beside).count()
         });
         phases.sum()
+    }
+
+    /// How many voxels there are without rims.
+    fn all(&self) -> f64 {
+        self.after.iter().map(|&count| count as f64).sum()
     }
 
     /// The grey value in the middle of a bin.
@@ -271,104 +257,9 @@ fn expected(probabilities: &[f32], means: &[f32]) -> Vec<f32> {
     values
 }
 
-/// So many `times` [¼ ½ ¼]; what would leave stays at the ends.
-fn smoothed(counts: &[f64], times: usize) -> Vec<f64> {
-    (0..times).fold(counts.to_vec(), |values, _| {
-        let at = |i: usize| values[i.min(values.len() - 1)];
-        (0..values.len()).map(|i| 0.25 * (at(i.saturating_sub(1)) + at(i + 1)) + 0.5 * at(i)).collect()
-    })
-}
-
-/// A summit of a profile.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Summit {
-    /// Where the valley below it is deepest, 0 for the first.
-    valley: usize,
-    /// Where it is highest.
-    top: usize,
-}
-
-/// The summits of a profile between which all valleys are lower than `filled` of the lower one of their summits. Both are
-/// counted from `none` below 0, so that valleys of nothing are no deeper than they can be seen to be. Valleys go one by one, the shallowest first, with
-/// the lower one of their summits.
-fn summits(heights: &[f64], none: f64, filled: f64) -> Vec<Summit> {
-    let mut found: Vec<Summit> = Vec::new();
-    let (mut valley, mut rising) = (0, true);
-    for i in 1..=heights.len() {
-        let goes_on = i < heights.len()
-            && if rising { heights[i] >= heights[i - 1] } else { heights[i] <= heights[i - 1] };
-        if goes_on {
-            continue;
-        }
-        if rising {
-            found.push(Summit { valley, top: i - 1 });
-        } else {
-            valley = i - 1;
-        }
-        rising = !rising;
-    }
-    let height = |at: usize| heights[at] + none;
-    let fill = |below: &Summit, above: &Summit| {
-        height(above.valley) / f64::min(height(below.top), height(above.top))
-    };
-    loop {
-        let valleys = found.windows(2).map(|pair| fill(&pair[0], &pair[1])).enumerate();
-        let Some((at, fill)) = valleys.max_by(|a, b| a.1.total_cmp(&b.1)) else { return found };
-        if fill < filled {
-            return found;
-        }
-        if height(found[at].top) >= height(found[at + 1].top) {
-            found.remove(at + 1);
-        } else {
-            found[at + 1].valley = found[at].valley;
-            found.remove(at);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn summits_of(heights: &[f64]) -> Vec<(usize, usize)> {
-        summits(heights, 0.0, FILLED).into_iter().map(|summit| (summit.valley, summit.top)).collect()
-    }
-
-    #[test]
-    fn a_shallow_valley_parts_no_two_summits() {
-        assert_eq!(summits_of(&[1.0, 9.0, 2.0, 6.0, 5.0, 7.0, 1.0]), [(0, 1), (2, 5)]);
-        assert_eq!(summits_of(&[1.0, 9.0, 2.0, 7.0, 5.0, 6.0, 1.0]), [(0, 1), (2, 3)]);
-        assert_eq!(summits_of(&[6.0, 4.0, 6.0]), [(0, 0)], "two thirds are filled");
-        assert_eq!(summits_of(&[6.0, 3.9, 6.0]), [(0, 0), (1, 2)]);
-        assert_eq!(summits_of(&[3.0, 3.0, 3.0]), [(0, 2)]);
-        assert_eq!(summits(&[2.0, 0.0, 2.0], 8.0, FILLED).len(), 1, "there is next to nothing of both");
-    }
-
-    proptest! {
-        /// Valleys are deep, summits are the highest of what lies between their valleys, and no scale of the heights
-        /// changes them.
-        #[test]
-        fn summits_stand_out(heights in proptest::collection::vec(0_u32..20, 1..60)) {
-            let heights: Vec<f64> = heights.into_iter().map(f64::from).collect();
-            let found = summits(&heights, 0.5, FILLED);
-            prop_assert!(!found.is_empty() && found[0].valley == 0);
-            let ends = found.iter().skip(1).map(|summit| summit.valley).chain([heights.len() - 1]);
-            for (summit, end) in found.iter().zip(ends) {
-                prop_assert!((summit.valley..=end).contains(&summit.top));
-                prop_assert!(heights[summit.valley..=end].iter().all(|h| *h <= heights[summit.top]));
-            }
-            for pair in found.windows(2) {
-                let lower = f64::min(heights[pair[0].top], heights[pair[1].top]);
-                prop_assert!(heights[pair[1].valley] + 0.5 < FILLED * (lower + 0.5));
-                let between = &heights[pair[0].top..=pair[1].top];
-                prop_assert!(between.iter().all(|h| *h >= heights[pair[1].valley]));
-            }
-            let doubled: Vec<f64> = heights.iter().map(|h| 2.0 * h).collect();
-            prop_assert_eq!(summits(&doubled, 1.0, FILLED), found);
-        }
-    }
 
     #[test]
     fn peaks_have_values_and_shares() {

@@ -5,7 +5,7 @@
 
 use crate::batches::{Stream, generator};
 use crate::beside::Beside;
-use crate::confidence::most_likely;
+use crate::confidence::labels;
 use crate::partial_volume::Rims;
 use crate::patch::Patch;
 use crate::pool::Pool;
@@ -156,5 +156,5 @@ fn segment(network: &dyn Predict, crop: &Patch) -> Vec<u8> {
     let plane = crop.pixels();
     let shape = [1, crop.slices, crop.height, crop.width];
     let probabilities = network.probabilities(crop.image.clone(), shape);
-    (0..plane).map(|pixel| most_likely(&probabilities, pixel, plane).0).collect()
+    labels(&probabilities, plane)
 }

@@ -61,6 +61,7 @@ pub mod structure;
 pub mod student;
 pub mod study;
 pub mod summary;
+mod summits;
 
 pub use config::Config;
 pub use error::{Error, Result};

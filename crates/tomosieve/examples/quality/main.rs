@@ -191,14 +191,13 @@ fn surplus(output: &Path, words: &[&str]) -> Result<()> {
         let classes = spec.sample.info().classes.len();
         for classes in [classes, classes + 1, 2 * classes + 2] {
             let settings = asked.settings(&[format!("input.classes={classes}")]);
-            let run = asked.runs(&output.join("surplus")).join(format!("{name}-{classes}"));
+            let place = asked.runs(&output.join("surplus")).join(format!("{name}-{classes}"));
             let (volume, truth) = (folder.join("volume"), folder.join("truth"));
-            let (evaluation, ..) = segment(&volume, &truth, &run, "quick", SEEDS[0], &settings)?;
+            let (evaluation, run, _) = segment(&volume, &truth, &place, "quick", SEEDS[0], &settings)?;
             let cells = ["pseudo_labels", "correct"].map(|stage| {
                 let scores = &evaluation.stages[stage];
                 format!("{:.1} | {:.1}", 100.0 * scores.accuracy, 100.0 * scores.miou)
             });
-            let run = RunDir::open(&run)?;
             let learned = run.read_json::<Stage1>(&run.clusters())?;
             let learned = learned.map_or(0, |stage1| stage1.clusters.classes());
             println!("| {name} | {classes} | {learned} | {} |", cells.join(" | "));
